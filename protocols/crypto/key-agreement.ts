@@ -1,0 +1,48 @@
+/** X25519 (RFC 7748) and HKDF-SHA256 (RFC 5869) by node:crypto. */
+import { createPrivateKey, createPublicKey, diffieHellman, hkdfSync, type KeyObject } from "node:crypto";
+import { IntercloudError } from "../wire/errors.ts";
+import type { Entropy } from "./entropy.ts";
+
+export const AGREEMENT_KEY_BYTES = 32;
+
+// RFC 8410: the fixed DER heads of an X25519 private (PKCS#8) and public (SPKI) key.
+const PKCS8_HEAD = Buffer.from("302e020100300506032b656e04220420", "hex");
+const SPKI_HEAD = Buffer.from("302a300506032b656e032100", "hex");
+
+/** A key pair that can agree on secrets: a provider's long-lived one, or a request's ephemeral one. */
+export interface AgreementKey {
+  readonly publicKey: Uint8Array;
+  /** The raw X25519 secret, 32 bytes. @throws IntercloudError BAD_KEY for a key of small order. */
+  agree(otherPublicKey: Uint8Array): Uint8Array;
+}
+
+export function agreementKeyFromSeed(seed: Uint8Array): AgreementKey {
+  const privateKey = createPrivateKey({ key: Buffer.concat([PKCS8_HEAD, seed]), format: "der", type: "pkcs8" });
+  const spki = createPublicKey(privateKey).export({ format: "der", type: "spki" });
+  return {
+    publicKey: new Uint8Array(spki.subarray(SPKI_HEAD.length)),
+    agree: (otherPublicKey) => agree(privateKey, otherPublicKey),
+  };
+}
+
+export function newAgreementKey(entropy: Entropy): AgreementKey {
+  return agreementKeyFromSeed(entropy(AGREEMENT_KEY_BYTES));
+}
+
+function agree(privateKey: KeyObject, otherPublicKey: Uint8Array): Uint8Array {
+  try {
+    const publicKey = createPublicKey({
+      key: Buffer.concat([SPKI_HEAD, otherPublicKey]),
+      format: "der",
+      type: "spki",
+    });
+    // node:crypto fails when the result is all zeros, as RFC 7748 section 6.1 advises.
+    return new Uint8Array(diffieHellman({ privateKey, publicKey }));
+  } catch (cause) {
+    throw new IntercloudError("BAD_KEY", "bad-request", "this X25519 public key cannot be used", {}, cause);
+  }
+}
+
+export function deriveKey(secret: Uint8Array, salt: Uint8Array, info: string, lengthBytes = 32): Uint8Array {
+  return new Uint8Array(hkdfSync("sha256", secret, salt, Buffer.from(info, "utf8"), lengthBytes));
+}

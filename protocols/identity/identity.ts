@@ -1,0 +1,33 @@
+/**
+ * Identities are strings. A self-certifying one is `key:` and the base58btc of an Ed25519 public key: nobody has to be
+ * asked what its key is. (Named identities come with the threshold master key, DESIGN section 7.)
+ */
+import { base58 } from "@scure/base";
+import { PUBLIC_KEY_BYTES } from "../crypto/signing.ts";
+import { IntercloudError } from "../wire/errors.ts";
+
+export type Identity = string;
+
+export const MAX_IDENTITY_LENGTH = 256;
+const KEY_PREFIX = "key:";
+
+export function identityOfKey(publicKey: Uint8Array): Identity {
+  return KEY_PREFIX + base58.encode(publicKey);
+}
+
+/** @throws IntercloudError BAD_IDENTITY when it is not a self-certifying identity. */
+export function keyOfIdentity(identity: Identity): Uint8Array {
+  if (identity.startsWith(KEY_PREFIX)) {
+    try {
+      const publicKey = base58.decode(identity.slice(KEY_PREFIX.length));
+      if (publicKey.length === PUBLIC_KEY_BYTES && identityOfKey(publicKey) === identity) return publicKey;
+    } catch {
+      // fall through to the one error below
+    }
+  }
+  throw new IntercloudError(
+    "BAD_IDENTITY",
+    "refused",
+    'this is not an identity we can check; write it as "key:..." as `intercloud id show` prints it',
+  );
+}

@@ -1,0 +1,32 @@
+/**
+ * What the dealing and custody servers need of a store. `node/store` implements it on level; tests implement it in memory.
+ * Values are plain bytes here; sealing them under the node's key is the store's business.
+ */
+
+export type Change =
+  | { readonly kind: "put"; readonly key: string; readonly value: Uint8Array }
+  | { readonly kind: "delete"; readonly key: string };
+
+export interface Store {
+  get(key: string): Promise<Uint8Array | undefined>;
+  /** All changes or none, on disk (synced) when the promise resolves. @throws IntercloudError DISK_FULL, STORE_DAMAGED. */
+  commit(changes: readonly Change[]): Promise<void>;
+  /** Keys with this prefix and their values, in key order. */
+  entries(prefix: string): AsyncIterable<readonly [key: string, value: Uint8Array]>;
+  readonly bodies: BodyStore;
+}
+
+/** Large bytes kept as files beside the store. Names are lower-case hex and dashes, chosen by the caller. */
+export interface BodyStore {
+  /**
+   * Writes all of `source` to a file that exists under `name` only when everything is synced. Replaces an older one.
+   * On error nothing is left. @throws IntercloudError DISK_FULL.
+   */
+  write(name: string, source: AsyncIterable<Uint8Array>): Promise<void>;
+  /** @throws IntercloudError BODY_MISSING; chunks are at most 256 KiB and belong to the consumer. */
+  read(name: string, offsetBytes: number): AsyncIterable<Uint8Array>;
+  lengthBytes(name: string): Promise<number | undefined>;
+  /** Does nothing when there is none. Synced when it resolves. */
+  remove(name: string): Promise<void>;
+  names(): AsyncIterable<string>;
+}

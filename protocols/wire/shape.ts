@@ -1,0 +1,39 @@
+/**
+ * Checks that a decoded message has the shape we expect; unknown fields are refused.
+ * The schemas are valibot's; this file holds the pieces that all our messages share.
+ */
+import * as v from "valibot";
+import { IntercloudError } from "./errors.ts";
+
+/** Bytes of exactly this length. */
+export const fixedBytes = (lengthBytes: number) =>
+  v.pipe(
+    v.instance(Uint8Array),
+    v.check((bytes) => bytes.length === lengthBytes, `not ${lengthBytes} bytes`),
+  );
+
+export const boundedBytes = (maxLengthBytes: number) =>
+  v.pipe(
+    v.instance(Uint8Array),
+    v.check((bytes) => bytes.length <= maxLengthBytes, `more than ${maxLengthBytes} bytes`),
+  );
+
+/** A whole number from `min` to `max`, both included. */
+export const integer = (min: number, max: number) =>
+  v.pipe(v.number(), v.safeInteger(), v.minValue(min), v.maxValue(max));
+
+export const text = (maxLength: number) => v.pipe(v.string(), v.minLength(1), v.maxLength(maxLength));
+
+/** Milliseconds since 1970. The bound keeps sums of times exact. */
+export const timeMs = integer(0, 2 ** 50);
+
+/** @throws IntercloudError BAD_MESSAGE that names the field, never its value. */
+export function parseShape<const S extends v.GenericSchema>(schema: S, value: unknown, what: string): v.InferOutput<S> {
+  const result = v.safeParse(schema, value);
+  if (result.success) return result.output;
+  const issue = result.issues[0];
+  const field = v.getDotPath(issue) ?? "(whole)";
+  throw new IntercloudError("BAD_MESSAGE", "bad-request", `${what}: the field "${field}" is missing or not valid`, {
+    field,
+  });
+}

@@ -1,0 +1,24 @@
+import { defineConfig } from "vitest/config";
+
+const project = (name: string, testTimeoutMs: number, fileParallelism: boolean) => ({
+  extends: true as const,
+  test: {
+    name,
+    include: [`test/${name}/**/*.test.ts`],
+    testTimeout: testTimeoutMs,
+    hookTimeout: testTimeoutMs,
+    fileParallelism,
+    pool: name === "unit" ? ("threads" as const) : ("forks" as const),
+  },
+});
+
+export default defineConfig({
+  test: {
+    projects: [
+      project("unit", 20_000, true),
+      project("integration", 60_000, true),
+      project("e2e", 180_000, false),
+      project("chaos", 600_000, false),
+    ],
+  },
+});
