@@ -27,3 +27,8 @@ export function publicKeyOfPeer(peer: PeerName): Uint8Array {
   }
   return bytes.slice(HEAD.length);
 }
+
+/** A provider's self-certifying identity: the same key, written as identities are. */
+export function peerIdentity(peer: PeerName): string {
+  return `key:${base58.encode(publicKeyOfPeer(peer))}`;
+}

@@ -1,0 +1,24 @@
+/**
+ * Masks: for each provider of a round, it and the user derive the same key from X25519 and the descriptor; both XOR the
+ * expanded stream in, so it cancels. What passes between two providers, or reaches a peer that collects the parts, is then a
+ * layer under a mask and says nothing but the sum over all of them.
+ */
+import { type AgreementKey, deriveKey } from "../crypto/key-agreement.ts";
+import type { RoundMember } from "./descriptor.ts";
+
+/**
+ * @param own our key: the provider's long-lived one, or the user's ephemeral one
+ * @param other the other side's public key
+ * @param provider the provider of the pair, whichever side we are
+ */
+export function maskKey(
+  own: AgreementKey,
+  other: Uint8Array,
+  provider: RoundMember,
+  descriptorHash: Uint8Array,
+): Uint8Array {
+  const secret = own.agree(other);
+  const key = deriveKey(secret, descriptorHash, `intercloud/mask/v1 ${provider.point} ${provider.peer}`);
+  secret.fill(0);
+  return key;
+}
