@@ -5,17 +5,20 @@
 import * as v from "valibot";
 import { IntercloudError } from "./errors.ts";
 
+// not v.instance(), whose type would be the narrower Uint8Array<ArrayBuffer>
+const bytes = v.custom<Uint8Array>((value) => value instanceof Uint8Array);
+
 /** Bytes of exactly this length. */
 export const fixedBytes = (lengthBytes: number) =>
   v.pipe(
-    v.instance(Uint8Array),
-    v.check((bytes) => bytes.length === lengthBytes, `not ${lengthBytes} bytes`),
+    bytes,
+    v.check((value) => value.length === lengthBytes, `not ${lengthBytes} bytes`),
   );
 
 export const boundedBytes = (maxLengthBytes: number) =>
   v.pipe(
-    v.instance(Uint8Array),
-    v.check((bytes) => bytes.length <= maxLengthBytes, `more than ${maxLengthBytes} bytes`),
+    bytes,
+    v.check((value) => value.length <= maxLengthBytes, `more than ${maxLengthBytes} bytes`),
   );
 
 /** A whole number from `min` to `max`, both included. */

@@ -1,0 +1,53 @@
+/** The dealing protocol's id and limits, each with its reason. */
+
+export const DEALING_PROTOCOL = "/intercloud/dealing/1.0.0";
+
+/** Drawn at random by the dealer: 2^64 deals before two of them meet by chance. */
+export const DEAL_ID_BYTES = 16;
+
+/** Fewer than two would make every share the secret. */
+export const MIN_THRESHOLD = 2;
+/** GF(2^8) has 255 non-zero points and the user needs one of them. */
+export const MAX_PROVIDERS = 254;
+
+/**
+ * The longest message of one deal, 16 TiB. A seed is expanded by AES in counter mode, and 2^40 blocks of it can be told from
+ * random with a probability below 2^-48 (the birthday bound of a 128-bit block cipher). It also keeps every offset exact.
+ */
+export const MAX_DEAL_BYTES = 2 ** 44;
+
+/** A signed manifest takes 123 bytes a share and 300 more: 32 KB with 254 providers. */
+export const MAX_MANIFEST_BYTES = 40 * 1024;
+
+/** Corrections up to this length travel inside `deliver`; a stream of its own costs a round trip and pays off above. */
+export const MAX_INLINE_CORRECTION_BYTES = 64 * 1024;
+
+/** How long a deal waits to be used. Long enough to fetch deals ahead for a day on which the dealer is away. */
+export const DEAL_LIFETIME_MS = 24 * 60 * 60_000;
+/** A dealer may not make providers keep an unused deal for longer than this. */
+export const MAX_DEAL_LIFETIME_MS = 30 * 24 * 60 * 60_000;
+
+/** A correction that was staged and never delivered is garbage after this: its dealer delivers within minutes or is dead. */
+export const STAGING_LIFETIME_MS = 60 * 60_000;
+/** A correction that is still coming renews its staging record this often, far below its lifetime. */
+export const STAGING_RENEWAL_MS = 10 * 60_000;
+/** Corrections that one dealer may send to one provider at a time: each holds an open file and a stream. */
+export const MAX_OPEN_CORRECTIONS_PER_DEALER = 64;
+
+/** One step of a deal: large enough that AES and the kernel run at full speed, small enough that a deal fits a cache. */
+export const MAX_STEP_BYTES = 128 * 1024;
+/** A fast provider may be this many steps ahead of the slowest: enough to even out jitter. */
+export const STEPS_AHEAD = 4;
+/** All chunks that one deal holds at a time; with many providers the steps become smaller. */
+export const MAX_DEAL_MEMORY_BYTES = 16 * 1024 * 1024;
+
+/** Time for one small request to a provider, which has to sync its disk before it answers. */
+export const PROVIDER_TIMEOUT_MS = 30_000;
+/** Asking providers to forget a failed deal is a courtesy (they sweep it anyway); the user does not wait long for it. */
+export const FORGET_TIMEOUT_MS = 3_000;
+/** Time until a channel for a payload stands. */
+export const OPEN_TIMEOUT_MS = 10_000;
+/** The user is told how far the deal is this often, which also shows that the dealer lives. */
+export const PROGRESS_INTERVAL_MS = 500;
+/** A request for a deal is answered at once or not at all. */
+export const DEAL_REQUEST_LIFETIME_MS = 2 * 60_000;

@@ -1,0 +1,191 @@
+/**
+ * Gets the shares of one deal to its providers and has each of them confirm that they are on disk. All of them or none: the
+ * first that fails ends it.
+ */
+import { createHash } from "node:crypto";
+import { equalBytes } from "../crypto/digest.ts";
+import type { Entropy } from "../crypto/entropy.ts";
+import { sealTo } from "../crypto/sealed-box.ts";
+import type { CborValue } from "../wire/codec.ts";
+import { IntercloudError } from "../wire/errors.ts";
+import { parseShape } from "../wire/shape.ts";
+import type { PeerName, Transport } from "../wire/transport.ts";
+import {
+  DEALING_PROTOCOL,
+  FORGET_TIMEOUT_MS,
+  MAX_INLINE_CORRECTION_BYTES,
+  OPEN_TIMEOUT_MS,
+  PROVIDER_TIMEOUT_MS,
+  STEPS_AHEAD,
+} from "./constants.ts";
+import type { Deal } from "./deal.ts";
+import { lockstep } from "./lockstep.ts";
+import { correctionAnswerShape, sealedSeedContext } from "./messages.ts";
+
+/** A provider of this deal. */
+export interface Recipient {
+  readonly point: number;
+  readonly peer: PeerName;
+  readonly agreementKey: Uint8Array;
+}
+
+export interface HandOutOptions {
+  readonly transport: Transport;
+  readonly dealId: Uint8Array;
+  readonly lengthBytes: number;
+  readonly recipients: readonly Recipient[];
+  readonly signal: AbortSignal;
+}
+
+/** What `sendCorrections` leaves behind, one for each corrected recipient, in order. */
+export interface SentCorrection {
+  readonly digest: Uint8Array;
+  /** The correction itself when it is short enough to travel inside `deliver`. */
+  readonly inline: Uint8Array | null;
+}
+
+/**
+ * Makes the corrections and, if they are long, streams them to their providers; the slowest sets the pace.
+ * @param corrected the recipients of the deal's corrections, in the order of `deal.step()`.
+ * @throws IntercloudError PROVIDERS_FAILED that names them.
+ */
+export async function sendCorrections(
+  options: HandOutOptions,
+  deal: Deal,
+  corrected: readonly Recipient[],
+  onProgress: (dealtBytes: number) => void,
+): Promise<SentCorrection[]> {
+  if (options.lengthBytes <= MAX_INLINE_CORRECTION_BYTES) return collectCorrections(deal, corrected.length);
+  await prepareAll(options);
+  let dealtBytes = 0;
+  const step = (): Uint8Array[] | undefined => {
+    const chunks = deal.step();
+    dealtBytes += chunks?.[0]?.length ?? 0;
+    onProgress(dealtBytes);
+    return chunks;
+  };
+  const steps = lockstep(step, corrected.length, STEPS_AHEAD);
+  const abort = new AbortController();
+  const culprits: PeerName[] = [];
+  const onAbort = () => abort.abort(options.signal.reason);
+  if (options.signal.aborted) onAbort();
+  options.signal.addEventListener("abort", onAbort, { once: true });
+  const sending = corrected.map(async (recipient, index) => {
+    try {
+      return await sendCorrection(options, recipient, steps.readers[index] as AsyncIterable<Uint8Array>, abort.signal);
+    } catch (error) {
+      // Whoever fails after the first was only stopped by us.
+      if (!abort.signal.aborted) culprits.push(recipient.peer);
+      abort.abort(error);
+      steps.stop(error);
+      throw error;
+    }
+  });
+  const results = await Promise.allSettled(sending);
+  options.signal.removeEventListener("abort", onAbort);
+  options.signal.throwIfAborted();
+  const failed = results.find((result) => result.status === "rejected");
+  if (failed !== undefined) throw providersFailed(options, culprits, failed.reason);
+  return results.map((result) => ({
+    digest: (result as PromiseFulfilledResult<Uint8Array>).value,
+    inline: null,
+  }));
+}
+
+async function sendCorrection(
+  options: HandOutOptions,
+  recipient: Recipient,
+  source: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const { transport, dealId, lengthBytes } = options;
+  const header = { dealId, lengthBytes };
+  const openOptions = { timeoutMs: OPEN_TIMEOUT_MS, signal };
+  const channel = await transport.open(recipient.peer, DEALING_PROTOCOL, "correction", header, openOptions);
+  const onAbort = () => channel.abort(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    signal.throwIfAborted();
+    const sent = await channel.sendBody(source);
+    const answer = parseShape(correctionAnswerShape, await channel.receiveMessage(), "answer to correction");
+    if (!equalBytes(answer.digest, sent.digest)) {
+      throw new IntercloudError("WRONG_DIGEST", "integrity", "the provider stored something else than we sent");
+    }
+    await channel.close();
+    return sent.digest;
+  } catch (error) {
+    channel.abort(error);
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+function collectCorrections(deal: Deal, count: number): SentCorrection[] {
+  const parts: Uint8Array[][] = Array.from({ length: count }, () => []);
+  for (let chunks = deal.step(); chunks !== undefined; chunks = deal.step()) {
+    for (const [index, part] of parts.entries()) part.push(chunks[index] as Uint8Array);
+  }
+  return parts.map((part) => {
+    const inline = Buffer.concat(part);
+    return { digest: createHash("sha256").update(inline).digest(), inline };
+  });
+}
+
+/** Asks everybody before anything long is sent, so that all the missing ones are named at once. */
+async function prepareAll(options: HandOutOptions): Promise<void> {
+  const { dealId, lengthBytes } = options;
+  await askAll(options, "prepare", () => ({ dealId, lengthBytes }));
+}
+
+/**
+ * The last step: manifest, seed and short corrections. When it resolves, every provider has its share on disk.
+ * @param corrections by point. @throws IntercloudError PROVIDERS_FAILED that names those that did not confirm.
+ */
+export async function deliverAll(
+  options: HandOutOptions,
+  deal: Deal,
+  manifest: Uint8Array,
+  corrections: ReadonlyMap<number, SentCorrection>,
+  entropy: Entropy,
+): Promise<void> {
+  await askAll(options, "deliver", ({ point, agreementKey }) => {
+    const seed = deal.seeds[point - 1] as Uint8Array;
+    const sealedSeed = sealTo(agreementKey, sealedSeedContext(options.dealId, point), seed, entropy);
+    return { manifest, sealedSeed, correction: corrections.get(point)?.inline ?? null };
+  });
+}
+
+/** Best effort: a provider that does not hear it sweeps the deal when it expires. Never throws. */
+export async function forgetAll(options: Omit<HandOutOptions, "signal">): Promise<void> {
+  const { transport, dealId, recipients } = options;
+  const ask = ({ peer }: Recipient) =>
+    transport.ask(peer, DEALING_PROTOCOL, "forget", { dealId }, { timeoutMs: FORGET_TIMEOUT_MS });
+  await Promise.allSettled(recipients.map(ask));
+}
+
+async function askAll(options: HandOutOptions, method: string, bodyFor: (recipient: Recipient) => CborValue) {
+  const { transport, recipients, signal } = options;
+  const callOptions = { timeoutMs: PROVIDER_TIMEOUT_MS, signal };
+  const results = await Promise.allSettled(
+    recipients.map(
+      async (recipient) =>
+        await transport.ask(recipient.peer, DEALING_PROTOCOL, method, bodyFor(recipient), callOptions),
+    ),
+  );
+  signal.throwIfAborted();
+  const culprits = recipients.filter((_, index) => results[index]?.status === "rejected").map(({ peer }) => peer);
+  const failed = results.find((result) => result.status === "rejected");
+  if (failed !== undefined) throw providersFailed(options, culprits, failed.reason);
+}
+
+function providersFailed(options: HandOutOptions, culprits: readonly PeerName[], cause: unknown): IntercloudError {
+  const needed = options.recipients.length;
+  return new IntercloudError(
+    "PROVIDERS_FAILED",
+    "unreachable",
+    `${culprits.length} of ${needed} providers could not take their share; choose others or try again later`,
+    { peers: culprits, answered: needed - culprits.length, needed },
+    cause,
+  );
+}

@@ -1,0 +1,263 @@
+/** The provider's side of dealing: takes corrections and deals from the dealers of its federation and keeps them on disk. */
+import { createHash } from "node:crypto";
+import { equalBytes } from "../crypto/digest.ts";
+import type { AgreementKey } from "../crypto/key-agreement.ts";
+import { openSealed } from "../crypto/sealed-box.ts";
+import { CLOCK_SKEW_MS } from "../identity/constants.ts";
+import { shareDigest } from "../rounds/share.ts";
+import type { Store } from "../storage/index.ts";
+import type { Clock } from "../wire/clock.ts";
+import type { CborValue } from "../wire/codec.ts";
+import { IntercloudError } from "../wire/errors.ts";
+import { parseShape } from "../wire/shape.ts";
+import type { Channel, Context, Handlers, PeerName } from "../wire/transport.ts";
+import { MAX_OPEN_CORRECTIONS_PER_DEALER, STAGING_RENEWAL_MS } from "./constants.ts";
+import {
+  burnDeal,
+  correctionName,
+  type HeldDeal,
+  heldDealChange,
+  hexOf,
+  loadHeldDeal,
+  openDealChange,
+  withDeal,
+} from "./held-deal.ts";
+import { checkManifest, entryOfPeer, type Manifest, type ManifestEntry } from "./manifest.ts";
+import { correctionHeaderShape, deliverShape, forgetShape, prepareShape, sealedSeedContext } from "./messages.ts";
+import { loadStaging, type Staging, stagingChange, unstagedChange } from "./staging.ts";
+
+export interface DealKeeperOptions {
+  /** Who we are. */
+  readonly peer: PeerName;
+  /** Opens the seeds that dealers seal to us. */
+  readonly agreementKey: AgreementKey;
+  readonly store: Store;
+  readonly clock: Clock;
+  /** Whether this peer is a dealer of our federation. */
+  readonly isDealer: (peer: PeerName) => boolean;
+}
+
+/** What a provider serves under DEALING_PROTOCOL. */
+export function createDealKeeper(options: DealKeeperOptions): Handlers {
+  const uploads: Uploads = new Map();
+  return {
+    asks: {
+      prepare: (body, context) => prepare(options, body, context),
+      deliver: (body, context) => deliver(options, uploads, body, context),
+      forget: (body, context) => forget(options, body, context),
+    },
+    channels: {
+      correction: (channel, header, context) => receiveCorrection(options, uploads, channel, header, context),
+    },
+  };
+}
+
+/** Deals whose correction is coming in right now, and from whom. */
+type Uploads = Map<string, PeerName>;
+
+/** Says whether we could take part, before the dealer sends anybody anything long. */
+async function prepare(options: DealKeeperOptions, body: CborValue, context: Context): Promise<CborValue> {
+  requireDealer(options, context.from);
+  const { dealId } = parseShape(prepareShape, body, "prepare");
+  await requireUnknown(options.store, dealId);
+  return {};
+}
+
+async function receiveCorrection(
+  options: DealKeeperOptions,
+  uploads: Uploads,
+  channel: Channel,
+  header: CborValue,
+  context: Context,
+): Promise<void> {
+  const { store, clock } = options;
+  requireDealer(options, context.from);
+  const { dealId, lengthBytes } = parseShape(correctionHeaderShape, header, "correction");
+  const key = hexOf(dealId);
+  requireUploadSlot(uploads, key, context.from);
+  uploads.set(key, context.from);
+  try {
+    const staging = { dealer: context.from, lengthBytes, digest: null };
+    const renew = () => store.commit([stagingChange(dealId, { ...staging, stagedAtMs: clock.nowMs() })]);
+    await withDeal(store, dealId, async () => {
+      await requireUnknown(store, dealId);
+      const earlier = await loadStaging(store, dealId);
+      if (earlier !== undefined && earlier.dealer !== context.from) throw dealExists();
+      await renew();
+    });
+    const body = channel.receiveBody({ lengthBytes });
+    await store.bodies.write(correctionName(dealId), renewing(body, clock, renew));
+    const { digest } = body.summary();
+    await withDeal(store, dealId, async () => {
+      try {
+        // It may have been forgotten while it came in.
+        await requireUnknown(store, dealId);
+      } catch (error) {
+        await store.bodies.remove(correctionName(dealId));
+        throw error;
+      }
+      await store.commit([stagingChange(dealId, { ...staging, stagedAtMs: clock.nowMs(), digest })]);
+    });
+    await channel.sendMessage({ digest });
+  } finally {
+    uploads.delete(key);
+  }
+}
+
+/** Passes a body on and renews its staging record while it comes, so that a slow upload is not swept away. */
+async function* renewing(
+  body: AsyncIterable<Uint8Array>,
+  clock: Clock,
+  renew: () => Promise<void>,
+): AsyncGenerator<Uint8Array> {
+  let renewedAtMs = clock.nowMs();
+  for await (const chunk of body) {
+    if (clock.nowMs() - renewedAtMs > STAGING_RENEWAL_MS) {
+      renewedAtMs = clock.nowMs();
+      await renew();
+    }
+    yield chunk;
+  }
+}
+
+async function deliver(
+  options: DealKeeperOptions,
+  uploads: Uploads,
+  body: CborValue,
+  context: Context,
+): Promise<CborValue> {
+  requireDealer(options, context.from);
+  const delivery = parseShape(deliverShape, body, "deliver");
+  const manifest = checkManifest(delivery.manifest);
+  const entry = checkRole(options, manifest, context.from);
+  const { dealId } = manifest;
+  const { store } = options;
+  return await withDeal(store, dealId, async () => {
+    const held = await loadHeldDeal(store, dealId);
+    if (held !== undefined) {
+      // The answer to an earlier delivery of the same deal may have been lost.
+      if (held.state !== "burnt" && equalBytes(held.manifest, delivery.manifest)) return {};
+      throw dealExists();
+    }
+    // A correction that still comes in would replace the one that we are about to answer for.
+    if (uploads.has(hexOf(dealId))) throw dealExists();
+    const seed = openSealed(options.agreementKey, sealedSeedContext(dealId, entry.point), delivery.sealedSeed);
+    const staging = await loadStaging(store, dealId);
+    const correctionDigest = correctionDigestOf(manifest, entry, delivery.correction, staging);
+    if (!equalBytes(shareDigest(dealId, entry.point, seed, correctionDigest), entry.digest)) {
+      seed.fill(0);
+      throw new IntercloudError("WRONG_SHARE", "integrity", "the dealer sent a share that is not the one it signed", {
+        peers: [manifest.dealer],
+      });
+    }
+    if (delivery.correction !== null) {
+      const { lengthBytes, dealer } = manifest;
+      const stagedAtMs = options.clock.nowMs();
+      await store.commit([stagingChange(dealId, { dealer, lengthBytes, stagedAtMs, digest: null })]);
+      await store.bodies.write(correctionName(dealId), onceOf(delivery.correction));
+    }
+    const record: HeldDeal = {
+      dealId,
+      manifest: delivery.manifest,
+      point: entry.point,
+      seed,
+      correction: entry.corrected ? correctionName(dealId) : null,
+      state: "dealt",
+      boundTo: null,
+      expiresAtMs: manifest.expiresAtMs,
+    };
+    await store.commit([heldDealChange(record), openDealChange(dealId), unstagedChange(dealId)]);
+    seed.fill(0);
+    return {};
+  });
+}
+
+async function forget(options: DealKeeperOptions, body: CborValue, context: Context): Promise<CborValue> {
+  requireDealer(options, context.from);
+  const { dealId } = parseShape(forgetShape, body, "forget");
+  const { store } = options;
+  return await withDeal(store, dealId, async () => {
+    const held = await loadHeldDeal(store, dealId);
+    if (held?.state === "burnt") return {};
+    const dealer =
+      held === undefined ? (await loadStaging(store, dealId))?.dealer : checkManifest(held.manifest).dealer;
+    if (dealer !== undefined && dealer !== context.from) throw notFromThisDealer();
+    if (held !== undefined && held.state !== "dealt") {
+      throw new IntercloudError("DEAL_IN_USE", "conflict", "this deal is in use; only its owner can destroy it");
+    }
+    // Burnt even if it never came: a delivery that is still on its way must not succeed afterwards.
+    await burnDeal(store, dealId, [unstagedChange(dealId)]);
+    return {};
+  });
+}
+
+function requireDealer(options: DealKeeperOptions, from: PeerName): void {
+  if (options.isDealer(from)) return;
+  throw new IntercloudError("UNKNOWN_DEALER", "refused", "this peer is not a dealer of our federation", {
+    peers: [from],
+  });
+}
+
+async function requireUnknown(store: Store, dealId: Uint8Array): Promise<void> {
+  if ((await loadHeldDeal(store, dealId)) !== undefined) throw dealExists();
+}
+
+function requireUploadSlot(uploads: Uploads, key: string, from: PeerName): void {
+  if (uploads.has(key)) throw dealExists();
+  let open = 0;
+  for (const dealer of uploads.values()) if (dealer === from) open++;
+  if (open >= MAX_OPEN_CORRECTIONS_PER_DEALER) {
+    throw new IntercloudError("BUSY", "busy", "this dealer sends too many corrections at a time", {
+      retryAfterMs: 1_000,
+    });
+  }
+}
+
+/** @returns our entry. */
+function checkRole(options: DealKeeperOptions, manifest: Manifest, from: PeerName): ManifestEntry {
+  if (manifest.dealer !== from) throw notFromThisDealer();
+  const nowMs = options.clock.nowMs();
+  if (nowMs > manifest.expiresAtMs || nowMs + CLOCK_SKEW_MS < manifest.createdAtMs) {
+    throw new IntercloudError("DEAL_EXPIRED", "expired", "this deal is outside its time window; ask for a new one");
+  }
+  const entry = entryOfPeer(manifest, options.peer);
+  if (entry === undefined) {
+    throw new IntercloudError("NOT_A_MEMBER", "refused", "this deal has no share for us");
+  }
+  return entry;
+}
+
+/** @throws IntercloudError WRONG_CORRECTION when a correction is there and should not, is missing, or has another length. */
+function correctionDigestOf(
+  manifest: Manifest,
+  entry: ManifestEntry,
+  inline: Uint8Array | null,
+  staging: Staging | undefined,
+): Uint8Array | undefined {
+  if (!entry.corrected && inline === null && staging === undefined) return undefined;
+  if (entry.corrected && inline !== null && inline.length === manifest.lengthBytes) {
+    return createHash("sha256").update(inline).digest();
+  }
+  const staged = staging?.dealer === manifest.dealer && staging.lengthBytes === manifest.lengthBytes;
+  if (entry.corrected && inline === null && staged && staging.digest !== null) return staging.digest;
+  throw new IntercloudError(
+    "WRONG_CORRECTION",
+    "integrity",
+    "the correction of our share is missing or not as signed",
+    {
+      peers: [manifest.dealer],
+    },
+  );
+}
+
+function dealExists(): IntercloudError {
+  return new IntercloudError("DEAL_EXISTS", "conflict", "there is, or was, another deal with this id");
+}
+
+function notFromThisDealer(): IntercloudError {
+  return new IntercloudError("NOT_ITS_DEAL", "refused", "this deal was made by another dealer");
+}
+
+async function* onceOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}

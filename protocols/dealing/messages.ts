@@ -1,0 +1,67 @@
+/**
+ * The messages of dealing. Everything is deterministic CBOR; `channel` methods start with a header, `ask` methods have one
+ * message in each direction.
+ *
+ *   user -> dealer     channel deal        header { request }, answers { dealtBytes }*, { manifest, sealedSeed }
+ *   dealer -> provider ask     prepare     { dealId, lengthBytes } -> {}
+ *   dealer -> provider channel correction  header { dealId, lengthBytes } and a body, answer { digest }
+ *   dealer -> provider ask     deliver     { manifest, sealedSeed, correction } -> {}
+ *   dealer -> provider ask     forget      { dealId } -> {}
+ */
+import * as v from "valibot";
+import { DIGEST_BYTES } from "../crypto/digest.ts";
+import { AGREEMENT_KEY_BYTES } from "../crypto/key-agreement.ts";
+import { MAX_REQUEST_BYTES } from "../identity/constants.ts";
+import { SEED_BYTES } from "../rounds/share.ts";
+import { boundedBytes, fixedBytes, integer, text } from "../wire/shape.ts";
+import {
+  DEAL_ID_BYTES,
+  MAX_DEAL_BYTES,
+  MAX_INLINE_CORRECTION_BYTES,
+  MAX_MANIFEST_BYTES,
+  MAX_PROVIDERS,
+  MIN_THRESHOLD,
+} from "./constants.ts";
+
+/** A sealed box adds an ephemeral key and a tag of 16 bytes. */
+const SEALED_SEED_BYTES = AGREEMENT_KEY_BYTES + SEED_BYTES + 16;
+
+const dealId = fixedBytes(DEAL_ID_BYTES);
+const lengthBytes = integer(1, MAX_DEAL_BYTES);
+const sealedSeed = fixedBytes(SEALED_SEED_BYTES);
+const manifest = boundedBytes(MAX_MANIFEST_BYTES);
+
+export const dealHeaderShape = v.strictObject({ request: boundedBytes(MAX_REQUEST_BYTES) });
+
+/** The content of the signed request inside `deal`. */
+export const dealRequestShape = v.strictObject({
+  threshold: integer(MIN_THRESHOLD, MAX_PROVIDERS),
+  /** In point order: the first one gets point 1. */
+  providers: v.pipe(v.array(text(64)), v.minLength(MIN_THRESHOLD), v.maxLength(MAX_PROVIDERS)),
+  lengthBytes,
+  /** X25519: the user's seed is sealed to it. */
+  ephemeralKey: fixedBytes(AGREEMENT_KEY_BYTES),
+});
+export type DealRequest = v.InferOutput<typeof dealRequestShape>;
+
+export const dealProgressShape = v.strictObject({ dealtBytes: integer(0, MAX_DEAL_BYTES) });
+export const dealResultShape = v.strictObject({ manifest, sealedSeed });
+
+export const prepareShape = v.strictObject({ dealId, lengthBytes });
+
+export const correctionHeaderShape = v.strictObject({ dealId, lengthBytes });
+export const correctionAnswerShape = v.strictObject({ digest: fixedBytes(DIGEST_BYTES) });
+
+export const deliverShape = v.strictObject({
+  manifest,
+  sealedSeed,
+  /** Only when the point is corrected and the deal is at most MAX_INLINE_CORRECTION_BYTES long. */
+  correction: v.nullable(boundedBytes(MAX_INLINE_CORRECTION_BYTES)),
+});
+
+export const forgetShape = v.strictObject({ dealId });
+
+/** Binds a sealed seed to its deal and point, so that it cannot be replayed as another one. */
+export function sealedSeedContext(id: Uint8Array, point: number): string {
+  return `intercloud/dealing/seed/v1 ${Buffer.from(id).toString("hex")} ${point}`;
+}
