@@ -1,0 +1,132 @@
+/** Every command, with the room it lives in. Only the room of the command that was typed is loaded. */
+import type { Command } from "../runtime/command.ts";
+
+export interface CommandEntry {
+  /** `put`, or `testnet up` for a command of a group. */
+  readonly name: string;
+  readonly summary: string;
+  load(): Promise<{ readonly command: Command }>;
+}
+
+export interface CommandTable {
+  /** Group name to its one-line summary. */
+  readonly groups: Readonly<Record<string, string>>;
+  readonly commands: readonly CommandEntry[];
+}
+
+export const COMMAND_TABLE: CommandTable = {
+  groups: {
+    id: "the identities of this home",
+    node: "a provider's daemon",
+    dealer: "a dealer's daemon",
+    federation: "the providers and dealers that know each other",
+    testnet: "many real peers on this machine",
+  },
+  commands: [
+    {
+      name: "put",
+      summary: "deposit a file and print its token",
+      load: () => import("../client/commands/put.ts"),
+    },
+    {
+      name: "get",
+      summary: "get a deposit back",
+      load: () => import("../client/commands/get.ts"),
+    },
+    {
+      name: "list",
+      summary: "list the deposits made from this home",
+      load: () => import("../client/commands/list.ts"),
+    },
+    {
+      name: "show",
+      summary: "show what a token says",
+      load: () => import("../client/commands/show.ts"),
+    },
+    {
+      name: "verify",
+      summary: "check a token and its chain of signatures",
+      load: () => import("../client/commands/verify.ts"),
+    },
+    {
+      name: "trace",
+      summary: "follow a deposit along its chain and name the first link that breaks",
+      load: () => import("../client/commands/trace.ts"),
+    },
+    {
+      name: "id new",
+      summary: "make an identity",
+      load: () => import("../client/commands/id-new.ts"),
+    },
+    {
+      name: "id show",
+      summary: "print the identity of this home",
+      load: () => import("../client/commands/id-show.ts"),
+    },
+    {
+      name: "id export",
+      summary: "write the identity's key to a file, to keep it elsewhere",
+      load: () => import("../client/commands/id-export.ts"),
+    },
+    {
+      name: "node init",
+      summary: "make a provider's directory: key, configuration, descriptor",
+      load: () => import("../node/commands/init.ts"),
+    },
+    {
+      name: "node run",
+      summary: "run a provider until it is told to stop",
+      load: () => import("../node/commands/run.ts"),
+    },
+    {
+      name: "dealer init",
+      summary: "make a dealer's directory: key, configuration, descriptor",
+      load: () => import("../rng-dealer/commands/init.ts"),
+    },
+    {
+      name: "dealer run",
+      summary: "run a dealer until it is told to stop",
+      load: () => import("../rng-dealer/commands/run.ts"),
+    },
+    {
+      name: "federation create",
+      summary: "put descriptors together into one signed federation file",
+      load: () => import("../testnet/commands/federation-create.ts"),
+    },
+    {
+      name: "testnet up",
+      summary: "start a testnet and return when all its peers are ready",
+      load: () => import("../testnet/commands/up.ts"),
+    },
+    {
+      name: "testnet status",
+      summary: "say how each peer is",
+      load: () => import("../testnet/commands/status.ts"),
+    },
+    {
+      name: "testnet down",
+      summary: "stop all peers and keep their data",
+      load: () => import("../testnet/commands/down.ts"),
+    },
+    {
+      name: "testnet kill",
+      summary: "kill peers without warning (SIGKILL)",
+      load: () => import("../testnet/commands/kill.ts"),
+    },
+    {
+      name: "testnet pause",
+      summary: "freeze peers (SIGSTOP)",
+      load: () => import("../testnet/commands/pause.ts"),
+    },
+    {
+      name: "testnet resume",
+      summary: "let frozen peers go on (SIGCONT)",
+      load: () => import("../testnet/commands/resume.ts"),
+    },
+    {
+      name: "testnet start",
+      summary: "start peers that do not run, and wait until they are ready",
+      load: () => import("../testnet/commands/start.ts"),
+    },
+  ],
+};

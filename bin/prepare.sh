@@ -1,0 +1,83 @@
+# Shell functions for what runs from a clone (bin/intercloud and the scripts a person types). Sourced with `clone` set to
+# the clone's directory. Nothing here reads stdin or writes to stdout.
+
+say() {
+  printf 'intercloud: %s\n' "$*" >&2
+}
+
+# npm writes node_modules/.package-lock.json as the last thing of an install, so an interrupted one lacks it and is redone.
+installed() {
+  [ -e "$clone/node_modules/.package-lock.json" ]
+}
+
+# Two commands started at once in a bare clone must not install over each other: a directory is the lock, and it names its
+# owner so that the lock of a process that was killed is taken over.
+install_once() {
+  installed && return 0
+  lock=$clone/.cache/install.lock
+  mkdir -p "$clone/.cache"
+  unowned_s=0
+  until mkdir "$lock" 2>/dev/null; do
+    owner=$(cat "$lock/pid" 2>/dev/null || true)
+    [ -n "$owner" ] || unowned_s=$((unowned_s + 1))
+    if [ "$unowned_s" -gt 10 ] || { [ -n "$owner" ] && ! kill -0 "$owner" 2>/dev/null; }; then
+      rm -rf "$lock"
+    else
+      sleep 1
+    fi
+    installed && return 0
+  done
+  echo "$$" >"$lock/pid"
+  if ! installed; then
+    say "first use of this clone: installing what it needs with npm ci (about 200 MB in node_modules) ..."
+    if ! command -v npm >/dev/null 2>&1; then
+      rm -rf "$lock"
+      say "npm was not found, and this clone is not installed yet. Install Node with npm 11, then try again."
+      exit 1
+    fi
+    if ! (cd "$clone" && npm ci --loglevel=error --no-progress --no-fund --no-audit </dev/null >&2); then
+      rm -rf "$lock"
+      say "npm ci failed (its reasons are above). Check the network and the registry, then try again."
+      exit 1
+    fi
+  fi
+  rm -rf "$lock"
+}
+
+# Whether `$1 --version` is 22.18 or later: the first Node that runs TypeScript without a flag, and libp2p needs 22 anyway.
+new_enough() {
+  version=$("$1" --version 2>/dev/null </dev/null) || return 1
+  version=${version#v}
+  major=${version%%.*}
+  rest=${version#*.}
+  minor=${rest%%.*}
+  case $major$minor in '' | *[!0-9]*) return 1 ;; esac
+  [ "$major" -gt 22 ] || { [ "$major" -eq 22 ] && [ "$minor" -ge 18 ]; }
+}
+
+# Sets `node`. The one that came with npm ci is tried before the machine's own, so that everybody runs the same.
+choose_node() {
+  if [ -n "${INTERCLOUD_NODE:-}" ]; then
+    node=$INTERCLOUD_NODE
+    new_enough "$node" && return 0
+    say "INTERCLOUD_NODE is \"$node\", and that is not a Node of version 22.18 or later. Correct it or unset it."
+    exit 1
+  fi
+  node=$clone/node_modules/.bin/node
+  [ -x "$node" ] && new_enough "$node" && return 0
+  node=$(command -v node 2>/dev/null || true)
+  [ -n "$node" ] && new_enough "$node" && return 0
+  say "no Node of version 22.18 or later was found: neither in node_modules/.bin nor in PATH (${node:-no node}" \
+    "${version:-}). Install one, or set INTERCLOUD_NODE to the path of one."
+  exit 1
+}
+
+# Many processes share one machine in a testnet, so each is asked to keep little. Child processes inherit all of it: the
+# environment by itself, and the flags because whoever starts another one passes its own process.execArgv on.
+set_memory_limits() {
+  # glibc gives each thread an arena of its own and keeps freed memory for long; two arenas and early trimming are enough.
+  export MALLOC_ARENA_MAX="${MALLOC_ARENA_MAX:-2}" MALLOC_TRIM_THRESHOLD_="${MALLOC_TRIM_THRESHOLD_:-131072}"
+  # Young objects die early here; a small nursery costs little time and saves tens of MiB in each process.
+  # Older Nodes warn that running TypeScript is experimental; that would only stand between the user and our messages.
+  node_flags="--max-semi-space-size=4 --disable-warning=ExperimentalWarning"
+}
