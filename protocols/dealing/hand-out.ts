@@ -58,38 +58,56 @@ export async function sendCorrections(
   if (options.lengthBytes <= MAX_INLINE_CORRECTION_BYTES) return collectCorrections(deal, corrected.length);
   await prepareAll(options);
   let dealtBytes = 0;
+  let ownFault: { readonly error: unknown } | undefined;
   const step = (): Uint8Array[] | undefined => {
-    const chunks = deal.step();
-    dealtBytes += chunks?.[0]?.length ?? 0;
-    onProgress(dealtBytes);
-    return chunks;
+    try {
+      const chunks = deal.step();
+      dealtBytes += chunks?.[0]?.length ?? 0;
+      onProgress(dealtBytes);
+      return chunks;
+    } catch (error) {
+      ownFault = { error };
+      throw error;
+    }
   };
   const steps = lockstep(step, corrected.length, STEPS_AHEAD);
   const abort = new AbortController();
-  const culprits: PeerName[] = [];
-  const onAbort = () => abort.abort(options.signal.reason);
-  if (options.signal.aborted) onAbort();
-  options.signal.addEventListener("abort", onAbort, { once: true });
-  const sending = corrected.map(async (recipient, index) => {
-    try {
-      return await sendCorrection(options, recipient, steps.readers[index] as AsyncIterable<Uint8Array>, abort.signal);
-    } catch (error) {
-      // Whoever fails after the first was only stopped by us.
-      if (!abort.signal.aborted) culprits.push(recipient.peer);
-      abort.abort(error);
-      steps.stop(error);
-      throw error;
-    }
-  });
-  const results = await Promise.allSettled(sending);
-  options.signal.removeEventListener("abort", onAbort);
+  const signal = AbortSignal.any([options.signal, abort.signal]);
+  const peerAt = (index: number): PeerName => (corrected[index] as Recipient).peer;
+  let first: { readonly error: unknown; readonly culprits: PeerName[] } | undefined;
+  const results = await Promise.allSettled(
+    corrected.map(async (recipient, index) => {
+      try {
+        return await sendCorrection(options, recipient, steps.readers[index] as AsyncIterable<Uint8Array>, signal);
+      } catch (error) {
+        // Whoever fails after the first was only stopped by us.
+        if (first === undefined && !isStopped(error)) {
+          first = { error, culprits: culpritsOf(error, index, steps.laggards()).map(peerAt) };
+          steps.stop(error);
+          abort.abort(error);
+        }
+        throw error;
+      }
+    }),
+  );
   options.signal.throwIfAborted();
-  const failed = results.find((result) => result.status === "rejected");
-  if (failed !== undefined) throw providersFailed(options, culprits, failed.reason);
-  return results.map((result) => ({
-    digest: (result as PromiseFulfilledResult<Uint8Array>).value,
-    inline: null,
-  }));
+  if (ownFault !== undefined) throw ownFault.error;
+  if (first !== undefined) throw providersFailed(options, first.culprits, first.error);
+  return results.map((result) => {
+    if (result.status === "rejected") throw result.reason;
+    return { digest: result.value, inline: null };
+  });
+}
+
+/** Ended by `lockstep` because another reader went away: not the one to blame. */
+function isStopped(error: unknown): boolean {
+  return error instanceof IntercloudError && error.code === "STOPPED";
+}
+
+/** A provider that gave up because no bytes came is not to blame when we were waiting for slower ones. */
+function culpritsOf(error: unknown, index: number, laggards: readonly number[]): readonly number[] {
+  const starved = error instanceof IntercloudError && error.status === "timeout" && laggards.length > 0;
+  return starved ? laggards : [index];
 }
 
 async function sendCorrection(

@@ -9,6 +9,8 @@ export interface Lockstep {
   readonly readers: readonly AsyncIterable<Uint8Array>[];
   /** Ends all readers with this error. Does nothing once they have ended. */
   stop(reason: unknown): void;
+  /** The readers that the others wait for, by index. */
+  laggards(): number[];
 }
 
 /**
@@ -34,7 +36,13 @@ export function lockstep(step: () => readonly Uint8Array[] | undefined, count: n
   };
   const advance = (): boolean => {
     if (queues.some((queue) => queue.length >= stepsAhead)) return false;
-    const chunks = step();
+    let chunks: readonly Uint8Array[] | undefined;
+    try {
+      chunks = step();
+    } catch (error) {
+      stop(error);
+      throw error;
+    }
     if (chunks === undefined) ended = true;
     else for (const [index, queue] of queues.entries()) queue.push(chunks[index] as Uint8Array);
     wakeAll();
@@ -59,5 +67,7 @@ export function lockstep(step: () => readonly Uint8Array[] | undefined, count: n
       if (!done) stop(new IntercloudError("STOPPED", "cancelled", "one of the readers of this stream went away"));
     }
   }
-  return { readers: queues.map(reader), stop };
+  const laggards = (): number[] =>
+    [...queues.keys()].filter((index) => (queues[index] as Uint8Array[]).length >= stepsAhead);
+  return { readers: queues.map(reader), stop, laggards };
 }
