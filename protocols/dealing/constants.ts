@@ -31,8 +31,6 @@ export const MAX_DEAL_LIFETIME_MS = 30 * 24 * 60 * 60_000;
 export const STAGING_LIFETIME_MS = 60 * 60_000;
 /** A correction that is still coming renews its staging record this often, far below its lifetime. */
 export const STAGING_RENEWAL_MS = 10 * 60_000;
-/** Corrections that one dealer may send to one provider at a time: each holds an open file and a stream. */
-export const MAX_OPEN_CORRECTIONS_PER_DEALER = 64;
 
 /** One step of a deal: large enough that AES and the kernel run at full speed, small enough that a deal fits a cache. */
 export const MAX_STEP_BYTES = 128 * 1024;

@@ -11,7 +11,7 @@ import type { CborValue } from "../wire/codec.ts";
 import { IntercloudError } from "../wire/errors.ts";
 import { parseShape } from "../wire/shape.ts";
 import type { Channel, Context, Handlers, PeerName } from "../wire/transport.ts";
-import { MAX_OPEN_CORRECTIONS_PER_DEALER, STAGING_RENEWAL_MS } from "./constants.ts";
+import { STAGING_RENEWAL_MS } from "./constants.ts";
 import {
   burnDeal,
   correctionName,
@@ -39,7 +39,7 @@ export interface DealKeeperOptions {
 
 /** What a provider serves under DEALING_PROTOCOL. */
 export function createDealKeeper(options: DealKeeperOptions): Handlers {
-  const uploads: Uploads = new Map();
+  const uploads: Uploads = new Set();
   return {
     asks: {
       prepare: (body, context) => prepare(options, body, context),
@@ -52,8 +52,8 @@ export function createDealKeeper(options: DealKeeperOptions): Handlers {
   };
 }
 
-/** Deals whose correction is coming in right now, and from whom. */
-type Uploads = Map<string, PeerName>;
+/** Deals whose correction is coming in right now; how many of them one dealer may send is limited by the transport. */
+type Uploads = Set<string>;
 
 /** Says whether we could take part, before the dealer sends anybody anything long. */
 async function prepare(options: DealKeeperOptions, body: CborValue, context: Context): Promise<CborValue> {
@@ -74,8 +74,8 @@ async function receiveCorrection(
   requireDealer(options, context.from);
   const { dealId, lengthBytes } = parseShape(correctionHeaderShape, header, "correction");
   const key = hexOf(dealId);
-  requireUploadSlot(uploads, key, context.from);
-  uploads.set(key, context.from);
+  if (uploads.has(key)) throw dealExists();
+  uploads.add(key);
   try {
     const staging = { dealer: context.from, lengthBytes, digest: null };
     const renew = () => store.commit([stagingChange(dealId, { ...staging, stagedAtMs: clock.nowMs() })]);
@@ -200,17 +200,6 @@ function requireDealer(options: DealKeeperOptions, from: PeerName): void {
 
 async function requireUnknown(store: Store, dealId: Uint8Array): Promise<void> {
   if ((await loadHeldDeal(store, dealId)) !== undefined) throw dealExists();
-}
-
-function requireUploadSlot(uploads: Uploads, key: string, from: PeerName): void {
-  if (uploads.has(key)) throw dealExists();
-  let open = 0;
-  for (const dealer of uploads.values()) if (dealer === from) open++;
-  if (open >= MAX_OPEN_CORRECTIONS_PER_DEALER) {
-    throw new IntercloudError("BUSY", "busy", "this dealer sends too many corrections at a time", {
-      retryAfterMs: 1_000,
-    });
-  }
 }
 
 /** @returns our entry. */

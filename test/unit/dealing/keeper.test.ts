@@ -1,10 +1,6 @@
 import { createHash } from "node:crypto";
 import { beforeEach, describe, expect, it } from "vitest";
-import {
-  MAX_OPEN_CORRECTIONS_PER_DEALER,
-  STAGING_LIFETIME_MS,
-  STAGING_RENEWAL_MS,
-} from "../../../protocols/dealing/constants.ts";
+import { STAGING_LIFETIME_MS, STAGING_RENEWAL_MS } from "../../../protocols/dealing/constants.ts";
 import {
   burnDeal,
   correctionName,
@@ -288,23 +284,6 @@ describe("a long correction", () => {
     };
     await upload(deal, chunksOf(correction(deal)));
     expect(attempts).toBeGreaterThan(0);
-  });
-
-  it("has a quota per dealer", async () => {
-    let release = () => {};
-    const held = new Promise<void>((resolve) => {
-      release = resolve;
-    });
-    store.onChunk = () => held;
-    const uploads = Array.from({ length: MAX_OPEN_CORRECTIONS_PER_DEALER }, () => {
-      const each = dealByHand(dealer, providers, 10);
-      return upload(each, chunksOf(correction(each)));
-    });
-    await expect(upload(deal, chunksOf(correction(deal)))).rejects.toMatchObject({ status: "busy" });
-    const others = upload(deal, chunksOf(correction(deal)), otherDealer.peer);
-    release();
-    await Promise.all([...uploads, others]);
-    await upload(dealByHand(dealer, providers, 10), chunksOf(new Uint8Array(10)));
   });
 });
 
