@@ -1,0 +1,71 @@
+/** A body being received: its pieces as they arrive, and nothing counts before the END frame has been checked. */
+import { createHash } from "node:crypto";
+import { equalBytes } from "../crypto/digest.ts";
+import { IntercloudError } from "./errors.ts";
+import type { IncomingItem } from "./incoming.ts";
+import type { BodySummary, IncomingBody, PeerName } from "./transport.ts";
+
+interface BodyParts {
+  readonly peer: PeerName;
+  readonly lengthBytes: number;
+  receive(): Promise<IncomingItem>;
+  /** Ends the channel and tells the peer. */
+  abort(reason: IntercloudError): void;
+}
+
+export function createIncomingBody({ peer, lengthBytes, receive, abort }: BodyParts): IncomingBody {
+  let summary: BodySummary | undefined;
+  let started = false;
+
+  function integrity(code: string, what: string): IntercloudError {
+    return new IntercloudError(code, "integrity", `the body that ${peer} sent ${what}`, { peers: [peer] });
+  }
+
+  function check(received: BodySummary, declared: BodySummary): BodySummary {
+    if (declared.lengthBytes !== received.lengthBytes || received.lengthBytes !== lengthBytes) {
+      throw integrity("LENGTH_MISMATCH", `has ${received.lengthBytes} bytes where ${lengthBytes} were announced`);
+    }
+    if (!equalBytes(declared.digest, received.digest)) throw integrity("DIGEST_MISMATCH", "does not match its digest");
+    return received;
+  }
+
+  async function* pieces(): AsyncGenerator<Uint8Array, void, undefined> {
+    const hash = createHash("sha256");
+    let receivedBytes = 0;
+    try {
+      while (!summary) {
+        const item = await receive();
+        if (item.kind === "message") {
+          throw new IntercloudError("UNEXPECTED_FRAME", "bad-request", "a message came in the middle of a body");
+        }
+        if (item.kind === "end") {
+          summary = check({ lengthBytes: receivedBytes, digest: new Uint8Array(hash.digest()) }, item.summary);
+          return;
+        }
+        receivedBytes += item.bytes.length;
+        if (receivedBytes > lengthBytes) throw integrity("TOO_LONG", `goes on after its ${lengthBytes} bytes`);
+        hash.update(item.bytes);
+        yield item.bytes;
+      }
+    } catch (error) {
+      if (error instanceof IntercloudError) abort(error);
+      throw error;
+    } finally {
+      // the consumer left in the middle: the peer must not go on sending
+      if (!summary) abort(new IntercloudError("CANCELLED", "cancelled", "the consumer of this body gave it up"));
+    }
+  }
+
+  return {
+    [Symbol.asyncIterator]() {
+      if (started) throw new IntercloudError("BODY_CONSUMED", "internal", "a body can be iterated once");
+      started = true;
+      return pieces();
+    },
+    summary() {
+      if (!summary)
+        throw new IntercloudError("BODY_UNFINISHED", "internal", "this body has not been checked to its end");
+      return summary;
+    },
+  };
+}
