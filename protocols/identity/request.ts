@@ -93,3 +93,10 @@ export function checkRequest(bytes: Uint8Array, purpose: Purpose, nowMs: number)
     expiresAtMs: body.expiresAtMs,
   };
 }
+
+/** Checks a request that was kept as a proof: everything as at the moment it was issued. */
+export function checkKeptRequest(bytes: Uint8Array, purpose: Purpose): CheckedRequest {
+  const request = parseShape(requestShape, decodeCanonical(bytes), "request");
+  const body = parseShape(bodyShape, decodeCanonical(request.body), "request");
+  return checkRequest(bytes, purpose, body.issuedAtMs);
+}

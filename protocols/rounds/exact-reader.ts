@@ -4,6 +4,8 @@ import { IntercloudError } from "../wire/errors.ts";
 export interface ExactReader {
   /** @throws IntercloudError TOO_SHORT when the source ends before. */
   read(lengthBytes: number): Promise<Uint8Array>;
+  /** What is at hand, at least one byte and at most `maxBytes`, without copying. @throws IntercloudError TOO_SHORT. */
+  readSome(maxBytes: number): Promise<Uint8Array>;
   /** Lets the source come to its own end. @throws IntercloudError TOO_LONG when it has bytes left. */
   end(): Promise<void>;
   /** Ends the source early, so that it can free what it holds. */
@@ -38,6 +40,12 @@ export function exactReader(source: AsyncIterable<Uint8Array>): ExactReader {
         rest = rest.subarray(piece.length);
       }
       return whole;
+    },
+    async readSome(maxBytes) {
+      while (rest.length === 0) await refill();
+      const piece = rest.subarray(0, maxBytes);
+      rest = rest.subarray(piece.length);
+      return piece;
     },
     async end() {
       while (rest.length === 0) {

@@ -1,0 +1,350 @@
+/**
+ * Depositing. Dealt -> bound -> poured -> sealed: a deposit exists when all n providers have share and link on disk, and the
+ * keepers the ciphertext. Anything less is given up at every provider.
+ */
+import { pipe } from "it-pipe";
+import { newAgreementKey } from "../../crypto/key-agreement.ts";
+import { type FreshDeal, requestDeal } from "../../dealing/client.ts";
+import { manifestDigest } from "../../dealing/manifest.ts";
+import { checkKeptRequest } from "../../identity/request.ts";
+import { NONCE_BYTES } from "../../rounds/constants.ts";
+import { coefficientOf, descriptorHash, encodeDescriptor, type Route } from "../../rounds/descriptor.ts";
+import { layer } from "../../rounds/layer.ts";
+import { maskKey } from "../../rounds/masks.ts";
+import { checkChain } from "../../tokens/chain.ts";
+import { MAX_MESSAGE_BYTES } from "../../tokens/constants.ts";
+import { hashBlocks, layeredBytes, layeredMessage, MESSAGE_SALT_BYTES, messageDigest } from "../../tokens/message.ts";
+import { encodeToken, type Token, tokenIdOf } from "../../tokens/token.ts";
+import { formatTokenText } from "../../tokens/token-text.ts";
+import { IntercloudError } from "../../wire/errors.ts";
+import { parseShape } from "../../wire/shape.ts";
+import type { PeerName } from "../../wire/transport.ts";
+import { abortOn } from "../abort-on.ts";
+import {
+  ASK_TIMEOUT_MS,
+  CUSTODY_PROTOCOL,
+  OPEN_TIMEOUT_MS,
+  REQUEST_LIFETIME_MS,
+  SEAL_TIMEOUT_MS,
+} from "../constants.ts";
+import { chainExpectation, type DepositTerms, readTerms } from "../deposit-terms.ts";
+import { chainShape } from "../messages.ts";
+import { chainDigest, encodeProof } from "../proof.ts";
+import { askAll } from "./ask-all.ts";
+import { chooseProviders } from "./choose-providers.ts";
+import { agreementKeyOf, type CustodyUser, notEnough, signedRequest } from "./user.ts";
+
+/** A message that can be read twice: once to make its digest, once to send it. */
+export interface MessageSource {
+  readonly lengthBytes: number;
+  open(): AsyncIterable<Uint8Array>;
+}
+
+export interface DepositOptions {
+  readonly source: MessageSource;
+  readonly protocol: 2 | 3;
+  readonly route: Route;
+  /** n and t. */
+  readonly providers: number;
+  readonly threshold: number;
+  /** How many providers keep the ciphertext. */
+  readonly copies: number;
+  /** Who to take, in order of preference; the first that answers is home. */
+  readonly candidates: readonly PeerName[];
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: DepositProgress) => void;
+}
+
+export interface DepositProgress {
+  readonly phase: "hashing" | "dealing" | "pouring" | "sealing";
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+}
+
+export interface Deposited {
+  /** `ict1...` */
+  readonly tokenText: string;
+  readonly token: Token;
+  /** What `verify` and `trace` check offline. */
+  readonly proof: Uint8Array;
+  /** Protocol 2: the user's share, without which the message cannot be read. */
+  readonly userShare: Uint8Array | undefined;
+}
+
+/** @throws IntercloudError NOT_ENOUGH_PROVIDERS, CHAIN_BROKEN, SOURCE_CHANGED, EMPTY_MESSAGE ...; nothing is kept then. */
+export async function deposit(user: CustodyUser, options: DepositOptions): Promise<Deposited> {
+  const signal = options.signal ?? new AbortController().signal;
+  requireLength(options.source.lengthBytes);
+  const peers = await chooseProviders(user, options.candidates, options.providers, signal);
+  const salt = user.entropy(MESSAGE_SALT_BYTES);
+  const [blockDigests, deal] = await both(signal, [
+    (either) => hashMessage(options, salt, either),
+    (either) => dealFor(user, options, peers, either),
+  ]);
+  try {
+    const offer = makeOffer(user, options, deal, messageDigest(salt, options.source.lengthBytes, blockDigests));
+    try {
+      await bindAll(user, offer, signal);
+      const poured = await pour(user, options, offer, deal, layered(options, salt, blockDigests, signal), signal);
+      const proof = await sealAll(user, options, offer, poured, signal);
+      const userShare = options.protocol === 2 ? new Uint8Array(deal.userSeed) : undefined;
+      const { tokenId, token } = offer.terms;
+      return { tokenText: formatTokenText({ tokenId, home: token.home }), token, proof, userShare };
+    } catch (error) {
+      await abandon(user, offer.terms);
+      throw signal.aborted ? cancelled(signal) : error;
+    }
+  } finally {
+    deal.userSeed.fill(0);
+    salt.fill(0);
+  }
+}
+
+/** What the owner asks of the providers: the signed request, and the key half that only the owner has. */
+interface Offer {
+  readonly request: Uint8Array;
+  readonly manifest: Uint8Array;
+  readonly terms: DepositTerms;
+  readonly maskKeys: readonly Uint8Array[];
+}
+
+interface Poured {
+  readonly links: readonly Uint8Array[];
+  readonly keeping: Uint8Array;
+  readonly digestFromOwner: Uint8Array;
+}
+
+async function hashMessage(options: DepositOptions, salt: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+  const { source } = options;
+  const watched = watch(source.open(), signal, reporter(options, "hashing", source.lengthBytes));
+  return await hashBlocks(salt, source.lengthBytes, watched);
+}
+
+/** Tries the dealers in turn; the next one is asked when one is away or busy. */
+async function dealFor(
+  user: CustodyUser,
+  options: DepositOptions,
+  peers: readonly PeerName[],
+  signal: AbortSignal,
+): Promise<FreshDeal> {
+  const { transport, session, clock, entropy, directory } = user;
+  const lengthBytes = layeredBytes(options.source.lengthBytes);
+  const onProgress = reporter(options, "dealing", lengthBytes);
+  let last: unknown;
+  for (const dealer of directory.dealers) {
+    try {
+      const { threshold } = options;
+      return await requestDeal({
+        ...{ transport, dealer, session, clock, entropy, threshold, providers: peers, lengthBytes, signal, onProgress },
+      });
+    } catch (error) {
+      last = error;
+      signal.throwIfAborted();
+      if (!(error instanceof IntercloudError) || !PASSING.has(error.status)) throw error;
+    }
+  }
+  const names = directory.dealers.map((dealer) => directory.nameOf(dealer)).join(", ") || "none is known";
+  const message = `no dealer could make a deal (${names}); try again when one is up, and all providers that it deals to`;
+  const details = last instanceof IntercloudError ? last.details : {};
+  throw new IntercloudError("NO_DEAL", "unreachable", message, details, last);
+}
+
+/** Failures that another dealer may not have. */
+const PASSING: ReadonlySet<string> = new Set(["unreachable", "busy", "timeout", "internal", "full"]);
+
+function makeOffer(user: CustodyUser, options: DepositOptions, deal: FreshDeal, digest: Uint8Array): Offer {
+  const { manifest, manifestBytes } = deal;
+  const roster = manifest.shares.slice(0, -1);
+  const nowMs = user.clock.nowMs();
+  const token = encodeToken({
+    version: 1,
+    digest,
+    owner: user.session.identity,
+    home: roster[0]!.peer,
+    createdAtMs: nowMs,
+    dealId: manifest.dealId,
+    manifestDigest: manifestDigest(manifestBytes),
+    providers: roster.length,
+    threshold: manifest.threshold,
+    protocol: options.protocol,
+    route: options.route,
+    lengthBytes: options.source.lengthBytes,
+    copies: options.copies,
+    policy: { form: "whole" },
+  });
+  const ephemeral = newAgreementKey(user.entropy);
+  const descriptor = encodeDescriptor({
+    version: 1,
+    kind: "deposit",
+    route: options.route,
+    dealId: manifest.dealId,
+    tokenId: tokenIdOf(token),
+    members: roster.map(({ point, peer }) => ({ point, peer })),
+    userPoint: roster.length + 1,
+    userKey: ephemeral.publicKey,
+    nonce: user.entropy(NONCE_BYTES),
+    offsetBytes: 0,
+    lengthBytes: manifest.lengthBytes,
+    expiresAtMs: nowMs + REQUEST_LIFETIME_MS,
+  });
+  const request = signedRequest(user, "deposit", { token, descriptor });
+  const terms = readTerms(checkKeptRequest(request, "deposit"), manifestBytes);
+  const roundHash = descriptorHash(descriptor);
+  const maskKeys = terms.descriptor.members.map((member) =>
+    maskKey(ephemeral, agreementKeyOf(user, member.peer), member, roundHash),
+  );
+  return { request, manifest: manifestBytes, terms, maskKeys };
+}
+
+async function bindAll(user: CustodyUser, offer: Offer, signal: AbortSignal): Promise<void> {
+  const { request, manifest, terms } = offer;
+  await needAll(user, terms, "bind", { request, manifest }, ASK_TIMEOUT_MS, signal);
+}
+
+/** Sends the masked message to home and waits until it has been everywhere. */
+async function pour(
+  user: CustodyUser,
+  options: DepositOptions,
+  offer: Offer,
+  deal: FreshDeal,
+  message: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): Promise<Poured> {
+  const { terms, maskKeys } = offer;
+  const { tokenId, descriptor, token } = terms;
+  const point = terms.roster.length + 1;
+  const share = { point, seed: deal.userSeed, correction: undefined };
+  const coefficient = coefficientOf(descriptor, point);
+  const ownLayer = layer({ ...user.tools, share: { share, coefficient }, maskKeys, offsetBytes: 0 });
+  const [method, header] =
+    token.route === "chain" ? (["pour", { tokenId, step: 1 }] as const) : (["collect", { tokenId }] as const);
+  const channel = await user.transport.open(token.home, CUSTODY_PROTOCOL, method, header, {
+    timeoutMs: OPEN_TIMEOUT_MS,
+    signal,
+  });
+  const release = abortOn(signal, channel);
+  try {
+    const reported = watch(message, signal, reporter(options, "pouring", descriptor.lengthBytes));
+    const sent = await pipe(reported, ownLayer, (source: AsyncIterable<Uint8Array>) => channel.sendBody(source));
+    if (token.route === "chain") await channel.sendMessage({ links: [] });
+    const { links, keeping } = parseShape(chainShape, await channel.receiveMessage(), "chain");
+    await channel.close();
+    return { links, keeping, digestFromOwner: sent.digest };
+  } catch (error) {
+    channel.abort(error);
+    throw error;
+  } finally {
+    release();
+  }
+}
+
+async function sealAll(
+  user: CustodyUser,
+  options: DepositOptions,
+  offer: Offer,
+  poured: Poured,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const { terms, request, manifest } = offer;
+  const { links, keeping, digestFromOwner } = poured;
+  const chain = checkChain(chainExpectation(terms, digestFromOwner), links, keeping);
+  if (!chain.valid) {
+    const suspects = chain.firstBreak?.suspects ?? [];
+    const names = suspects.map((peer) => user.directory.nameOf(peer)).join(" or ");
+    const message = `the chain breaks at link ${chain.firstBreak?.index}: ${chain.firstBreak?.problem} (${names}); nothing was kept`;
+    throw new IntercloudError("CHAIN_BROKEN", "integrity", message, { peers: suspects });
+  }
+  reporter(options, "sealing", 1)(0);
+  const content = { tokenId: terms.tokenId, digestFromOwner, chainDigest: chainDigest(links, keeping) };
+  const closing = signedRequest(user, "deposit", content);
+  await needAll(user, terms, "seal", { closing, links, keeping }, SEAL_TIMEOUT_MS, signal);
+  return encodeProof({ request, manifest, links: [...links], keeping, closing });
+}
+
+async function needAll(
+  user: CustodyUser,
+  terms: DepositTerms,
+  method: string,
+  body: Parameters<CustodyUser["transport"]["ask"]>[3],
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const { failures } = await askAll(user, terms.roster, method, body, { timeoutMs, signal });
+  const [first] = failures;
+  if (first === undefined) return;
+  signal.throwIfAborted();
+  const final = failures.find(({ error }) => error instanceof IntercloudError && !PASSING.has(error.status));
+  if (final !== undefined) throw final.error;
+  const missing = failures.map(({ peer }) => peer);
+  throw notEnough(user, terms.roster.length - missing.length, terms.roster.length, missing, first.error);
+}
+
+/** Best effort, at every provider; who cannot be reached burns it by itself when the deal expires. */
+async function abandon(user: CustodyUser, terms: DepositTerms): Promise<void> {
+  const request = signedRequest(user, "destroy", { tokenId: terms.tokenId });
+  await askAll(user, terms.roster, "abandon", { request }, { timeoutMs: ASK_TIMEOUT_MS });
+}
+
+function layered(
+  options: DepositOptions,
+  salt: Uint8Array,
+  blockDigests: Uint8Array,
+  signal: AbortSignal,
+): AsyncIterable<Uint8Array> {
+  const source = watch(options.source.open(), signal, () => {});
+  return layeredMessage(salt, options.source.lengthBytes, blockDigests, source);
+}
+
+function requireLength(lengthBytes: number): void {
+  if (lengthBytes < 1) {
+    throw new IntercloudError("EMPTY_MESSAGE", "bad-request", "there is nothing to keep: the message is empty");
+  }
+  if (lengthBytes > MAX_MESSAGE_BYTES) {
+    throw new IntercloudError(
+      "MESSAGE_TOO_LONG",
+      "bad-request",
+      `a message is at most ${MAX_MESSAGE_BYTES} bytes long`,
+    );
+  }
+}
+
+/** Passes a stream on, counts it, and stops at the signal. */
+async function* watch(
+  source: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+  report: (doneBytes: number) => void,
+): AsyncIterable<Uint8Array> {
+  let doneBytes = 0;
+  for await (const chunk of source) {
+    if (signal.aborted) throw cancelled(signal);
+    doneBytes += chunk.length;
+    report(doneBytes);
+    yield chunk;
+  }
+}
+
+function reporter(options: DepositOptions, phase: DepositProgress["phase"], totalBytes: number) {
+  return (doneBytes: number) => options.onProgress?.({ phase, doneBytes, totalBytes });
+}
+
+/** Runs two tasks; when one fails the other is cancelled, and the first failure is what is thrown. */
+async function both<A, B>(
+  signal: AbortSignal,
+  [first, second]: readonly [(either: AbortSignal) => Promise<A>, (either: AbortSignal) => Promise<B>],
+): Promise<[A, B]> {
+  const controller = new AbortController();
+  const either = AbortSignal.any([signal, controller.signal]);
+  const tasks = [first(either), second(either)] as const;
+  try {
+    return await Promise.all(tasks);
+  } catch (error) {
+    controller.abort(error);
+    await Promise.allSettled(tasks);
+    throw signal.aborted ? cancelled(signal) : error;
+  }
+}
+
+function cancelled(signal: AbortSignal): IntercloudError {
+  const message = "the deposit was cancelled; nothing was kept";
+  return new IntercloudError("CANCELLED", "cancelled", message, {}, signal.reason);
+}

@@ -1,0 +1,128 @@
+/** Getting the proof of a deposit from whoever has it: home first, then everybody else. */
+import { equalBytes } from "../../crypto/digest.ts";
+import type { TokenText } from "../../tokens/token-text.ts";
+import { IntercloudError, type Status } from "../../wire/errors.ts";
+import { parseShape } from "../../wire/shape.ts";
+import type { PeerName } from "../../wire/transport.ts";
+import { ASK_TIMEOUT_MS, CUSTODY_PROTOCOL } from "../constants.ts";
+import { locateAnswerShape, showAnswerShape } from "../messages.ts";
+import { type CheckedProof, readProof } from "../proof.ts";
+import { type CustodyUser, notEnough, signedRequest } from "./user.ts";
+
+/** Home gets this long before the others are asked as well; one slow provider should not hold up a user. */
+const HEAD_START_MS = 300;
+
+export interface FoundProof {
+  readonly proof: CheckedProof;
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * @throws IntercloudError NO_SUCH_DEPOSIT when those that answered do not know it, NOT_THE_OWNER, PROOF_BROKEN,
+ * NOT_ENOUGH_PROVIDERS when nobody answered.
+ */
+export async function findProof(
+  user: CustodyUser,
+  { tokenId, home }: TokenText,
+  signal: AbortSignal,
+): Promise<FoundProof> {
+  const failures = new Map<PeerName, unknown>();
+  const found = Promise.withResolvers<FoundProof>();
+  const done = new AbortController();
+  const either = AbortSignal.any([signal, done.signal]);
+  const ask = async (peer: PeerName): Promise<void> => {
+    if (failures.has(peer)) return;
+    try {
+      found.resolve(await showFrom(user, peer, tokenId, either));
+    } catch (error) {
+      failures.set(peer, error);
+    }
+  };
+  const others = async (): Promise<void> => {
+    const known = user.directory.providers.filter((peer) => peer !== home);
+    await Promise.all(known.map(ask));
+    const located = await locate(user, known, failures, tokenId, either);
+    await Promise.all(located.filter((peer) => peer !== home && !known.includes(peer)).map(ask));
+  };
+  const headStart = Promise.withResolvers<void>();
+  const cancelTimer = user.clock.after(HEAD_START_MS, headStart.resolve);
+  const homeFirst = ask(home);
+  const everybody = Promise.race([homeFirst, headStart.promise]).then(async () => {
+    if (!done.signal.aborted) await Promise.all([homeFirst, others()]);
+  });
+  const nobody = everybody.then(() => Promise.reject(bestError(user, failures)));
+  try {
+    return await Promise.race([found.promise, nobody]);
+  } finally {
+    cancelTimer();
+    done.abort();
+    nobody.catch(() => {});
+    signal.throwIfAborted();
+  }
+}
+
+async function showFrom(
+  user: CustodyUser,
+  peer: PeerName,
+  tokenId: Uint8Array,
+  signal: AbortSignal,
+): Promise<FoundProof> {
+  const request = signedRequest(user, "read", { tokenId });
+  const options = { timeoutMs: ASK_TIMEOUT_MS, signal };
+  const answer = await user.transport.ask(peer, CUSTODY_PROTOCOL, "show", { request }, options);
+  const bytes = parseShape(showAnswerShape, answer, "show").proof;
+  const proof = readProof(bytes);
+  if (!equalBytes(proof.terms.tokenId, tokenId)) {
+    throw new IntercloudError("PROOF_BROKEN", "integrity", "the provider showed the proof of another deposit", {
+      peers: [peer],
+    });
+  }
+  return { proof, bytes };
+}
+
+/** Asks those that answered, even if with a refusal, where the DHT says that the ciphertext is. */
+async function locate(
+  user: CustodyUser,
+  known: readonly PeerName[],
+  failures: ReadonlyMap<PeerName, unknown>,
+  tokenId: Uint8Array,
+  signal: AbortSignal,
+): Promise<readonly PeerName[]> {
+  for (const peer of known) {
+    if (statusOf(failures.get(peer)) !== "not-found" || signal.aborted) continue;
+    try {
+      const options = { timeoutMs: ASK_TIMEOUT_MS, signal };
+      const answer = await user.transport.ask(peer, CUSTODY_PROTOCOL, "locate", { tokenId }, options);
+      return parseShape(locateAnswerShape, answer, "locate").providers;
+    } catch {
+      // A hint that we did not get; the next provider may give one.
+    }
+  }
+  return [];
+}
+
+/** What the user should hear when several providers failed in several ways: the answer that says most. */
+const MOST_TELLING: readonly Status[] = ["integrity", "refused", "expired", "replayed", "not-found"];
+
+function bestError(user: CustodyUser, failures: ReadonlyMap<PeerName, unknown>): unknown {
+  const errors = [...failures.values()];
+  for (const status of MOST_TELLING) {
+    const error = errors.find((each) => statusOf(each) === status);
+    if (error === undefined) continue;
+    if (status === "not-found") {
+      const message =
+        "no provider that answered knows this deposit; check that the token is whole and of this federation";
+      return new IntercloudError("NO_SUCH_DEPOSIT", "not-found", message, {}, error);
+    }
+    if (status === "refused") {
+      const message = "the providers refuse: this identity does not own the deposit; use the home of the one that does";
+      return new IntercloudError("NOT_THE_OWNER", "refused", message, {}, error);
+    }
+    return error;
+  }
+  return notEnough(user, 0, 1, [...failures.keys()], errors[0]);
+}
+
+function statusOf(error: unknown): Status | undefined {
+  return error instanceof IntercloudError ? error.status : undefined;
+}

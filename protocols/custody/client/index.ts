@@ -1,0 +1,6 @@
+/** What a user can do with its deposits. */
+export * from "./deposit.ts";
+export { type FoundProof, findProof } from "./find-proof.ts";
+export * from "./list.ts";
+export * from "./retrieve.ts";
+export type { CustodyUser, Directory } from "./user.ts";

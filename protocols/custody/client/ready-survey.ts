@@ -1,0 +1,51 @@
+/** Asks all providers of a deposit whether they are there, and lets one wait for enough of them, not for all. */
+import { parseShape } from "../../wire/shape.ts";
+import type { PeerName } from "../../wire/transport.ts";
+import { CUSTODY_PROTOCOL } from "../constants.ts";
+import type { DepositTerms } from "../deposit-terms.ts";
+import { readyAnswerShape } from "../messages.ts";
+import type { CustodyUser } from "./user.ts";
+
+/** A living provider answers within a round trip; later answers are still used if the retrieval goes on. */
+const READY_TIMEOUT_MS = 5_000;
+
+export interface ReadyProvider {
+  readonly peer: PeerName;
+  readonly point: number;
+  readonly holdsCiphertext: boolean;
+}
+
+export interface ReadySurvey {
+  /** In the order in which they answered; grows while the survey runs. */
+  readonly ready: readonly ReadyProvider[];
+  /** Resolves when `enough` says so, or when everybody has answered or failed. */
+  until(enough: (ready: readonly ReadyProvider[]) => boolean): Promise<void>;
+}
+
+export function surveyReady(user: CustodyUser, terms: DepositTerms, signal: AbortSignal): ReadySurvey {
+  const ready: ReadyProvider[] = [];
+  let wake = Promise.withResolvers<void>();
+  const asked = terms.roster.map(async (peer, i) => {
+    try {
+      const options = { timeoutMs: READY_TIMEOUT_MS, signal };
+      const body = { tokenId: terms.tokenId };
+      const answer = await user.transport.ask(peer, CUSTODY_PROTOCOL, "ready", body, options);
+      const { holdsShare, holdsCiphertext } = parseShape(readyAnswerShape, answer, "ready");
+      if (holdsShare) ready.push({ peer, point: i + 1, holdsCiphertext });
+    } catch {
+      // Not there, or without the deposit: not ready. Too few of them is the caller's error to report.
+    }
+    wake.resolve();
+    wake = Promise.withResolvers();
+  });
+  let over = false;
+  const all = Promise.all(asked).then(() => {
+    over = true;
+  });
+  return {
+    ready,
+    async until(enough) {
+      while (!over && !enough(ready)) await Promise.race([wake.promise, all]);
+    },
+  };
+}

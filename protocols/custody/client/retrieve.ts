@@ -1,0 +1,200 @@
+/**
+ * Retrieving. Rounds go on until the whole message has been released: a provider that fails is replaced by another while it
+ * runs, and a round that gives wrong bytes is tried again with other providers. Nothing wrong is ever released.
+ */
+import type { Route } from "../../rounds/descriptor.ts";
+import type { Token } from "../../tokens/token.ts";
+import type { TokenText } from "../../tokens/token-text.ts";
+import { IntercloudError } from "../../wire/errors.ts";
+import type { PeerName } from "../../wire/transport.ts";
+import { checkedMessage, WrongBytes } from "./checked-blocks.ts";
+import { fastestMembers, isEnough, membersKey, otherMembers, usable } from "./choose-members.ts";
+import { type FoundProof, findProof } from "./find-proof.ts";
+import { type ReadyProvider, type ReadySurvey, surveyReady } from "./ready-survey.ts";
+import { RoundFailure, roundBytes } from "./round.ts";
+import { type CustodyUser, notEnough } from "./user.ts";
+
+export interface RetrieveOptions {
+  readonly token: TokenText;
+  readonly route: Route;
+  /** Protocol 2: the user's share of a deposit, by its token id; undefined when it is not here. */
+  userShare(tokenId: Uint8Array): Promise<Uint8Array | undefined>;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: RetrieveProgress) => void;
+  /** Something went wrong and was mended; worth telling a person. */
+  readonly onWarning?: (warning: RetrieveWarning) => void;
+}
+
+export interface RetrieveProgress {
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+}
+
+export interface RetrieveWarning {
+  readonly kind: "replaced" | "wrong-bytes";
+  readonly peers: readonly PeerName[];
+}
+
+export interface Retrieval {
+  readonly token: Token;
+  /** The message, checked before it is released. To be read to its end, or returned from early. */
+  readonly message: AsyncIterable<Uint8Array>;
+}
+
+/** Wrong bytes are worth this many other sets of providers; after that it is an error. */
+const MAX_WRONG_ROUNDS = 24;
+
+/**
+ * Providers give up on a reader that takes nothing for half a minute. A reader that was away for longer than this did it
+ * itself, and no provider is to blame.
+ */
+const READER_STALL_MS = 15_000;
+
+/**
+ * Resolves when there are enough providers to begin with.
+ * @throws IntercloudError NO_SUCH_DEPOSIT, NOT_THE_OWNER, NOT_ENOUGH_PROVIDERS, NO_USER_SHARE; the message itself may throw
+ * NOT_ENOUGH_PROVIDERS and WRONG_BYTES later.
+ */
+export async function retrieve(user: CustodyUser, options: RetrieveOptions): Promise<Retrieval> {
+  const signal = options.signal ?? new AbortController().signal;
+  const { proof } = await findProof(user, options.token, signal);
+  requireChain(user, proof);
+  const { terms } = proof;
+  const { token } = terms;
+  const userShare = token.protocol === 2 ? await options.userShare(terms.tokenId) : undefined;
+  if (token.protocol === 2 && userShare === undefined) {
+    const message =
+      "this deposit needs the user's own share (Protocol 2), and it is not in this home; use the home that made it";
+    throw new IntercloudError("NO_USER_SHARE", "not-found", message);
+  }
+  const over = new AbortController();
+  const either = AbortSignal.any([signal, over.signal]);
+  const run: Run = {
+    user,
+    options,
+    terms,
+    userShare,
+    count: token.threshold - (userShare === undefined ? 0 : 1),
+    survey: surveyReady(user, terms, either),
+    excluded: new Set(),
+    tried: new Set(),
+    signal: either,
+  };
+  try {
+    await nextMembers(run, false);
+  } catch (error) {
+    over.abort();
+    throw error;
+  }
+  return { token, message: messageOf(run, over) };
+}
+
+interface Run {
+  readonly user: CustodyUser;
+  readonly options: RetrieveOptions;
+  readonly terms: FoundProof["proof"]["terms"];
+  readonly userShare: Uint8Array | undefined;
+  /** How many providers a round needs. */
+  readonly count: number;
+  readonly survey: ReadySurvey;
+  /** Providers that failed. */
+  readonly excluded: Set<PeerName>;
+  /** Sets of providers that gave wrong bytes. */
+  readonly tried: Set<string>;
+  readonly signal: AbortSignal;
+}
+
+async function* messageOf(run: Run, over: AbortController): AsyncIterable<Uint8Array> {
+  const { user, options, terms } = run;
+  const checked = checkedMessage(terms.token);
+  const progress = { doneBytes: 0, totalBytes: terms.token.lengthBytes };
+  try {
+    while (!checked.isComplete()) {
+      const members = await nextMembers(run, run.tried.size > 0);
+      const plan = { members, route: options.route, offsetBytes: checked.offsetBytes(), userShare: run.userShare };
+      let readerStalled = false;
+      try {
+        for await (const pieces of checked.blocks(roundBytes(user, terms, plan, run.signal))) {
+          for (const piece of pieces) {
+            const givenAtMs = user.clock.nowMs();
+            yield piece;
+            readerStalled = user.clock.nowMs() - givenAtMs > READER_STALL_MS;
+            progress.doneBytes += piece.length;
+          }
+          options.onProgress?.({ ...progress });
+        }
+      } catch (error) {
+        if (run.signal.aborted) throw cancelled(run.signal);
+        if (!(readerStalled && error instanceof RoundFailure)) learnFrom(run, members, error);
+      }
+    }
+  } finally {
+    over.abort();
+    run.userShare?.fill(0);
+  }
+}
+
+/** Waits until there are enough, not until all have answered. */
+async function nextMembers(run: Run, avoidTried: boolean): Promise<ReadyProvider[]> {
+  const { survey, excluded, count, tried, user } = run;
+  await survey.until((ready) => !avoidTried && isEnough(usable(ready, excluded), count));
+  if (run.signal.aborted) throw cancelled(run.signal);
+  const candidates = usable(survey.ready, excluded);
+  const members = avoidTried ? otherMembers(candidates, count, tried, user.entropy) : fastestMembers(candidates, count);
+  if (members !== undefined) return members;
+  if (avoidTried && isEnough(candidates, count)) throw wrongForGood(run);
+  throw tooFew(run, candidates);
+}
+
+/** Who failed is replaced; what was wrong is tried with others. */
+function learnFrom(run: Run, members: readonly ReadyProvider[], error: unknown): void {
+  if (error instanceof RoundFailure && error.peers.length > 0) {
+    for (const peer of error.peers) run.excluded.add(peer);
+    // A peer that is named but has no part in the round must not keep us going round in circles.
+    if (!members.some(({ peer }) => error.peers.includes(peer))) run.excluded.add(members.at(-1)!.peer);
+    run.options.onWarning?.({ kind: "replaced", peers: error.peers });
+    return;
+  }
+  if (error instanceof WrongBytes) {
+    run.tried.add(membersKey(members));
+    run.options.onWarning?.({ kind: "wrong-bytes", peers: members.map(({ peer }) => peer) });
+    if (run.tried.size >= MAX_WRONG_ROUNDS) throw wrongForGood(run);
+    return;
+  }
+  throw error;
+}
+
+function requireChain(user: CustodyUser, proof: FoundProof["proof"]): void {
+  const broken = proof.chain.firstBreak;
+  if (broken === undefined) return;
+  const names = broken.suspects.map((peer) => user.directory.nameOf(peer)).join(" or ");
+  const message = `the chain of this deposit breaks at link ${broken.index}: ${broken.problem} (${names})`;
+  throw new IntercloudError("CHAIN_BROKEN", "integrity", message, { peers: broken.suspects });
+}
+
+function tooFew(run: Run, candidates: readonly ReadyProvider[]): IntercloudError {
+  const { user, terms, count } = run;
+  const missing = terms.roster.filter((peer) => !candidates.some((each) => each.peer === peer));
+  if (candidates.length >= count) {
+    const message =
+      "enough providers answered, but none of those that keep the ciphertext; try again when one of them is up";
+    const details = { answered: candidates.length, needed: count, peers: terms.roster.slice(0, terms.token.copies) };
+    return new IntercloudError("NO_CIPHERTEXT", "unreachable", message, details);
+  }
+  return notEnough(user, candidates.length, count, missing);
+}
+
+function wrongForGood(run: Run): IntercloudError {
+  const { user, tried, survey, excluded } = run;
+  const asked = usable(survey.ready, excluded).map(({ peer }) => peer);
+  const names = asked.map((peer) => user.directory.nameOf(peer)).join(", ");
+  const message =
+    `what the providers sent does not add up to what was deposited, in ${tried.size} tries with different ones; ` +
+    `at least one of ${names} sent wrong bytes or keeps a damaged ciphertext. Nothing wrong was handed over; ` +
+    "try again when other providers are up";
+  return new IntercloudError("WRONG_BYTES", "integrity", message, { peers: asked, tries: tried.size });
+}
+
+function cancelled(signal: AbortSignal): IntercloudError {
+  return new IntercloudError("CANCELLED", "cancelled", "the retrieval was cancelled", {}, signal.reason);
+}

@@ -1,0 +1,122 @@
+/** One retrieval round: asks the chosen providers, adds up what they send, and takes the masks off. */
+import { newAgreementKey } from "../../crypto/key-agreement.ts";
+import { NONCE_BYTES } from "../../rounds/constants.ts";
+import {
+  coefficientOf,
+  descriptorHash,
+  encodeDescriptor,
+  type RoundDescriptor,
+  type Route,
+} from "../../rounds/descriptor.ts";
+import { layer } from "../../rounds/layer.ts";
+import { maskKey } from "../../rounds/masks.ts";
+import { sum } from "../../rounds/sum.ts";
+import { IntercloudError } from "../../wire/errors.ts";
+import type { Channel, PeerName } from "../../wire/transport.ts";
+import { abortOn } from "../abort-on.ts";
+import { CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS, REQUEST_LIFETIME_MS } from "../constants.ts";
+import type { DepositTerms } from "../deposit-terms.ts";
+import type { ReadyProvider } from "./ready-survey.ts";
+import { agreementKeyOf, type CustodyUser, signedRequest } from "./user.ts";
+
+export interface RoundPlan {
+  /** The first one has the ciphertext. */
+  readonly members: readonly ReadyProvider[];
+  readonly route: Route;
+  readonly offsetBytes: number;
+  /** Protocol 2: the user's own share. */
+  readonly userShare: Uint8Array | undefined;
+}
+
+/** A provider did not do its part; `peers` are to be replaced. */
+export class RoundFailure extends IntercloudError {
+  override readonly name = "RoundFailure";
+  readonly peers: readonly PeerName[];
+
+  constructor(peers: readonly PeerName[], cause: unknown) {
+    const status = cause instanceof IntercloudError ? cause.status : "internal";
+    super("ROUND_FAILED", status, "a provider failed in the middle of a round", { peers }, cause);
+    this.peers = peers;
+  }
+}
+
+/** The layered message from the plan's offset to its end. @throws RoundFailure. */
+export async function* roundBytes(
+  user: CustodyUser,
+  terms: DepositTerms,
+  plan: RoundPlan,
+  signal: AbortSignal,
+): AsyncIterable<Uint8Array> {
+  const ephemeral = newAgreementKey(user.entropy);
+  const descriptor = makeDescriptor(user, terms, plan, ephemeral.publicKey);
+  const encoded = encodeDescriptor(descriptor);
+  const request = signedRequest(user, "retrieve", { descriptor: encoded });
+  const roundHash = descriptorHash(encoded);
+  const maskKeys = descriptor.members.map((member) =>
+    maskKey(ephemeral, agreementKeyOf(user, member.peer), member, roundHash),
+  );
+  const point = terms.roster.length + 1;
+  const share =
+    plan.userShare === undefined
+      ? undefined
+      : {
+          share: { point, seed: plan.userShare, correction: undefined },
+          coefficient: coefficientOf(descriptor, point),
+        };
+
+  const asked = plan.route === "chain" ? descriptor.members.slice(-1) : descriptor.members;
+  const channels: Channel[] = [];
+  const releases: (() => void)[] = [];
+  try {
+    const bodies = await Promise.all(
+      asked.map(async ({ peer }) => {
+        const options = { timeoutMs: OPEN_TIMEOUT_MS, signal };
+        const opening = user.transport.open(peer, CUSTODY_PROTOCOL, "retrieve", { request }, options);
+        const channel = await opening.catch((error) => Promise.reject(failureOf(peer, error)));
+        channels.push(channel);
+        releases.push(abortOn(signal, channel));
+        return blaming(peer, channel.receiveBody({ lengthBytes: descriptor.lengthBytes }));
+      }),
+    );
+    const unmask = layer({ ...user.tools, share, maskKeys, offsetBytes: plan.offsetBytes });
+    yield* unmask(sum(bodies[0]!, bodies.slice(1), user.tools.kernel));
+    await Promise.all(channels.map((channel) => channel.close()));
+  } finally {
+    for (const release of releases) release();
+    // A channel that is closed already does not mind; one that is not must not go on.
+    const reason = new IntercloudError("CANCELLED", "cancelled", "the retrieval ended early");
+    for (const channel of channels) channel.abort(reason);
+  }
+}
+
+function makeDescriptor(user: CustodyUser, terms: DepositTerms, plan: RoundPlan, userKey: Uint8Array): RoundDescriptor {
+  return {
+    version: 1,
+    kind: "retrieve",
+    route: plan.route,
+    dealId: terms.token.dealId,
+    tokenId: terms.tokenId,
+    members: plan.members.map(({ point, peer }) => ({ point, peer })),
+    userPoint: plan.userShare === undefined ? null : terms.roster.length + 1,
+    userKey,
+    nonce: user.entropy(NONCE_BYTES),
+    offsetBytes: plan.offsetBytes,
+    lengthBytes: terms.manifest.lengthBytes - plan.offsetBytes,
+    expiresAtMs: user.clock.nowMs() + REQUEST_LIFETIME_MS,
+  };
+}
+
+/** Says whose body it was that failed. */
+async function* blaming(peer: PeerName, body: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+  try {
+    yield* body;
+  } catch (error) {
+    throw failureOf(peer, error);
+  }
+}
+
+/** In the chain route the peer that we asked may name one further up. */
+function failureOf(peer: PeerName, error: unknown): RoundFailure {
+  const named = error instanceof IntercloudError ? (error.details.peers ?? []) : [];
+  return new RoundFailure(named.length > 0 ? named : [peer], error);
+}

@@ -1,0 +1,70 @@
+/** What the user's side of custody needs from outside. All of it is passed in. */
+import type { Entropy } from "../../crypto/entropy.ts";
+import { type Purpose, signRequest } from "../../identity/index.ts";
+import type { Session } from "../../identity/tag.ts";
+import type { RoundTools } from "../../rounds/layer.ts";
+import type { Clock } from "../../wire/clock.ts";
+import type { CborValue } from "../../wire/codec.ts";
+import { IntercloudError } from "../../wire/errors.ts";
+import type { PeerName, Transport } from "../../wire/transport.ts";
+import { REQUEST_LIFETIME_MS } from "../constants.ts";
+
+/** The providers and dealers that the user knows, from federation.json. */
+export interface Directory {
+  /** In the order of the federation file. */
+  readonly providers: readonly PeerName[];
+  readonly dealers: readonly PeerName[];
+  /** A provider's X25519 key. */
+  agreementKeyOf(peer: PeerName): Uint8Array | undefined;
+  /** What people call it; the peer's own name when it has none. */
+  nameOf(peer: PeerName): string;
+}
+
+export interface CustodyUser {
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  readonly tools: RoundTools;
+  readonly session: Session;
+  readonly directory: Directory;
+}
+
+export function signedRequest(user: CustodyUser, purpose: Purpose, content: CborValue): Uint8Array {
+  const { session, entropy, clock } = user;
+  return signRequest({ session, purpose, content, nowMs: clock.nowMs(), lifetimeMs: REQUEST_LIFETIME_MS, entropy });
+}
+
+/** @throws IntercloudError UNKNOWN_PROVIDER when the federation file does not list it. */
+export function agreementKeyOf(user: CustodyUser, peer: PeerName): Uint8Array {
+  const key = user.directory.agreementKeyOf(peer);
+  if (key !== undefined) return key;
+  throw new IntercloudError(
+    "UNKNOWN_PROVIDER",
+    "refused",
+    `${peer} is not in our federation file; get the current one`,
+    {
+      peers: [peer],
+    },
+  );
+}
+
+/** Exit code 4: says how many answered and how many are needed, and who did not. */
+export function notEnough(
+  user: CustodyUser,
+  answered: number,
+  needed: number,
+  missing: readonly PeerName[],
+  cause?: unknown,
+): IntercloudError {
+  const names = missing.map((peer) => user.directory.nameOf(peer)).join(", ");
+  const message =
+    `${answered} of ${needed} providers that are needed answered` +
+    `${names === "" ? "" : ` (no good answer from ${names})`}; try again when more of them are up`;
+  return new IntercloudError(
+    "NOT_ENOUGH_PROVIDERS",
+    "unreachable",
+    message,
+    { answered, needed, peers: missing },
+    cause,
+  );
+}

@@ -1,0 +1,22 @@
+export const CUSTODY_PROTOCOL = "/intercloud/custody/1.0.0";
+
+/** One small question to a provider on the same continent takes far less; a busy disk may need some of it for a sync. */
+export const ASK_TIMEOUT_MS = 10_000;
+
+/** Dialling, encrypting and opening a stream: three round trips on a new connection. */
+export const OPEN_TIMEOUT_MS = 5_000;
+
+/** Sealing syncs to disk at every provider; a client waits this long for each before it gives the deposit up. */
+export const SEAL_TIMEOUT_MS = 30_000;
+
+/** How long a signed request is good for. */
+export const REQUEST_LIFETIME_MS = 2 * 60_000;
+
+/** Clients that list deposits get this many at a time: 200 tokens of 600 bytes fit one control message well. */
+export const LIST_PAGE = 200;
+
+/** Room that a provider keeps free on its disk, so that it can always still write records. */
+export const RESERVED_DISK_BYTES = 64 * 1024 * 1024;
+
+/** A sealed proof: manifest, n links and three signed statements; about 150 KB for 254 providers. */
+export const MAX_PROOF_BYTES = 512 * 1024;

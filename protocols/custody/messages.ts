@@ -1,0 +1,58 @@
+/**
+ * What custody peers say to each other. Asks: bind, seal, abandon, ready, show, list, locate.
+ * Channels: pour (chain deposit), collect and part (fanout deposit), copy (home to the keepers of copies), retrieve.
+ * Bytes that are signed travel as byte strings, so that the signature is checked over what was received.
+ */
+import * as v from "valibot";
+import { DIGEST_BYTES } from "../crypto/digest.ts";
+import { MAX_REQUEST_BYTES } from "../identity/constants.ts";
+import { MAX_DESCRIPTOR_BYTES, MAX_PROVIDERS, TOKEN_ID_BYTES } from "../rounds/constants.ts";
+import { MAX_LINK_BYTES, MAX_MANIFEST_BYTES, MAX_TOKEN_BYTES } from "../tokens/constants.ts";
+import { boundedBytes, fixedBytes, integer, text, timeMs } from "../wire/shape.ts";
+import { LIST_PAGE, MAX_PROOF_BYTES } from "./constants.ts";
+
+const request = boundedBytes(2 * MAX_REQUEST_BYTES);
+const tokenId = fixedBytes(TOKEN_ID_BYTES);
+const link = boundedBytes(2 * MAX_LINK_BYTES);
+const links = v.pipe(v.array(link), v.maxLength(MAX_PROVIDERS));
+const keeping = boundedBytes(64 * MAX_LINK_BYTES);
+
+/** Content of the owner's signed deposit request. */
+export const depositContentShape = v.strictObject({
+  token: boundedBytes(MAX_TOKEN_BYTES),
+  descriptor: boundedBytes(MAX_DESCRIPTOR_BYTES),
+});
+/** Content of the owner's signed closing request: what it sent, and the chain that it accepts. */
+export const closingContentShape = v.strictObject({
+  tokenId,
+  digestFromOwner: fixedBytes(DIGEST_BYTES),
+  chainDigest: fixedBytes(DIGEST_BYTES),
+});
+export const retrieveContentShape = v.strictObject({ descriptor: boundedBytes(MAX_DESCRIPTOR_BYTES) });
+export const tokenContentShape = v.strictObject({ tokenId });
+export const listContentShape = v.strictObject({ after: v.nullable(tokenId) });
+
+export const bindShape = v.strictObject({ request, manifest: boundedBytes(MAX_MANIFEST_BYTES) });
+export const requestShape = v.strictObject({ request });
+export const sealShape = v.strictObject({ closing: request, links, keeping });
+
+/** `step` k is provider k; n+1 is the way back to home with the ciphertext. */
+export const pourShape = v.strictObject({ tokenId, step: integer(1, MAX_PROVIDERS + 1) });
+export const depositHeaderShape = v.strictObject({ tokenId });
+export const linksShape = v.strictObject({ links });
+export const chainShape = v.strictObject({ links, keeping });
+export const copyShape = v.strictObject({ tokenId, links, keeping });
+export const statementShape = v.strictObject({ statement: boundedBytes(MAX_LINK_BYTES) });
+export const linkShape = v.strictObject({ link });
+
+export const readyShape = v.strictObject({ tokenId });
+export const readyAnswerShape = v.strictObject({ holdsShare: v.boolean(), holdsCiphertext: v.boolean() });
+export const showAnswerShape = v.strictObject({ proof: boundedBytes(MAX_PROOF_BYTES) });
+export const listAnswerShape = v.strictObject({
+  tokens: v.pipe(v.array(boundedBytes(MAX_TOKEN_BYTES)), v.maxLength(LIST_PAGE)),
+  more: v.boolean(),
+});
+export const locateAnswerShape = v.strictObject({
+  providers: v.pipe(v.array(text(64)), v.maxLength(MAX_PROVIDERS)),
+});
+export const helloAnswerShape = v.strictObject({ acceptsDeposits: v.boolean(), timeMs });

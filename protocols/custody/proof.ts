@@ -1,0 +1,69 @@
+/**
+ * The proof of a deposit: everything that was signed about it, in one file that checks offline.
+ *
+ *   proof ::= CBOR { request, manifest, links, keeping, closing }
+ */
+import * as v from "valibot";
+import { digestOf, equalBytes } from "../crypto/digest.ts";
+import { checkKeptRequest } from "../identity/request.ts";
+import { MAX_PROVIDERS } from "../rounds/constants.ts";
+import { type ChainReport, checkChain } from "../tokens/chain.ts";
+import { MAX_LINK_BYTES, MAX_MANIFEST_BYTES } from "../tokens/constants.ts";
+import { type CborValue, decodeCanonical, encodeCanonical } from "../wire/codec.ts";
+import { IntercloudError } from "../wire/errors.ts";
+import { boundedBytes, parseShape } from "../wire/shape.ts";
+import { MAX_PROOF_BYTES } from "./constants.ts";
+import { chainExpectation, type DepositTerms, readTerms } from "./deposit-terms.ts";
+import { closingContentShape } from "./messages.ts";
+
+const proofShape = v.strictObject({
+  request: boundedBytes(MAX_PROOF_BYTES),
+  manifest: boundedBytes(MAX_MANIFEST_BYTES),
+  links: v.pipe(v.array(boundedBytes(2 * MAX_LINK_BYTES)), v.maxLength(MAX_PROVIDERS)),
+  keeping: boundedBytes(64 * MAX_LINK_BYTES),
+  closing: boundedBytes(MAX_PROOF_BYTES),
+});
+
+export type Proof = v.InferOutput<typeof proofShape>;
+
+/** A proof that was read: the owner's and the dealer's signatures are right; `chain` says whether the providers' are. */
+export interface CheckedProof {
+  readonly terms: DepositTerms;
+  readonly digestFromOwner: Uint8Array;
+  readonly chain: ChainReport;
+  readonly links: readonly Uint8Array[];
+}
+
+export function encodeProof(proof: Proof): Uint8Array {
+  return encodeCanonical(proof as CborValue);
+}
+
+/** What the owner signs when it accepts a chain. */
+export function chainDigest(links: readonly Uint8Array[], keeping: Uint8Array): Uint8Array {
+  return digestOf("intercloud/chain/v1", encodeCanonical([...links, keeping]));
+}
+
+/**
+ * Checks everything offline. A chain that breaks is reported, because naming the place is what it is for.
+ * @throws IntercloudError PROOF_BROKEN when the owner's or the dealer's part is not what it claims to be.
+ */
+export function readProof(bytes: Uint8Array): CheckedProof {
+  try {
+    const proof = parseShape(proofShape, decodeCanonical(bytes), "proof");
+    const request = checkKeptRequest(proof.request, "deposit");
+    const terms = readTerms(request, proof.manifest);
+    const closing = checkKeptRequest(proof.closing, "deposit");
+    const content = parseShape(closingContentShape, closing.content, "closing request");
+    const fits =
+      closing.identity === terms.token.owner &&
+      equalBytes(content.tokenId, terms.tokenId) &&
+      equalBytes(content.chainDigest, chainDigest(proof.links, proof.keeping));
+    if (!fits)
+      throw new IntercloudError("CLOSING_FOREIGN", "integrity", "the owner closed another chain than this one");
+    const chain = checkChain(chainExpectation(terms, content.digestFromOwner), proof.links, proof.keeping);
+    return { terms, digestFromOwner: content.digestFromOwner, chain, links: proof.links };
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new IntercloudError("PROOF_BROKEN", "integrity", `this proof of a deposit does not hold: ${why}`, {}, cause);
+  }
+}

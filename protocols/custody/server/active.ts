@@ -1,0 +1,44 @@
+/**
+ * Deposits whose bytes are passing right now. Each step runs once: a step that failed has burnt the deal, and one that runs
+ * cannot be started a second time beside itself.
+ */
+import { hexOf } from "../../dealing/held-deal.ts";
+import { IntercloudError } from "../../wire/errors.ts";
+
+export interface ActiveDeposits {
+  /** Runs `action`; its signal fires when the deposit is abandoned. @throws IntercloudError ALREADY_RUNNING. */
+  run<T>(
+    tokenId: Uint8Array,
+    step: string,
+    outer: AbortSignal,
+    action: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T>;
+  /** Ends every step of the deposit and waits until they have ended. */
+  stop(tokenId: Uint8Array): Promise<void>;
+}
+
+export function createActiveDeposits(): ActiveDeposits {
+  const running = new Map<string, { readonly controller: AbortController; readonly done: Promise<unknown> }>();
+  return {
+    async run(tokenId, step, outer, action) {
+      const key = `${hexOf(tokenId)} ${step}`;
+      if (running.has(key)) {
+        throw new IntercloudError("ALREADY_RUNNING", "conflict", "this step of the deposit is under way already");
+      }
+      const controller = new AbortController();
+      const done = action(AbortSignal.any([outer, controller.signal]));
+      running.set(key, { controller, done });
+      try {
+        return await done;
+      } finally {
+        running.delete(key);
+      }
+    },
+    async stop(tokenId) {
+      const steps = [...running].filter(([key]) => key.startsWith(hexOf(tokenId))).map(([, step]) => step);
+      const reason = new IntercloudError("ABANDONED", "cancelled", "the owner abandoned this deposit");
+      for (const step of steps) step.controller.abort(reason);
+      await Promise.allSettled(steps.map((step) => step.done));
+    },
+  };
+}

@@ -1,0 +1,82 @@
+/** Binding: the owner says what a deal will be used for. From then on it is used for that, or burnt. */
+import { equalBytes } from "../../crypto/digest.ts";
+import { heldDealChange, loadHeldDeal, withDeal } from "../../dealing/held-deal.ts";
+import { checkRequest } from "../../identity/request.ts";
+import type { CborValue } from "../../wire/codec.ts";
+import { IntercloudError } from "../../wire/errors.ts";
+import { parseShape } from "../../wire/shape.ts";
+import type { Context } from "../../wire/transport.ts";
+import { RESERVED_DISK_BYTES } from "../constants.ts";
+import { type DepositTerms, keepers, readTerms } from "../deposit-terms.ts";
+import { bindShape } from "../messages.ts";
+import { type DepositRecord, depositChange, ownedTokens } from "./deposit-record.ts";
+import type { CustodyProvider } from "./provider.ts";
+
+export async function bind(provider: CustodyProvider, body: CborValue, context: Context): Promise<CborValue> {
+  const message = parseShape(bindShape, body, "bind");
+  const nowMs = provider.clock.nowMs();
+  const request = checkRequest(message.request, "deposit", nowMs);
+  const terms = readTerms(request, message.manifest);
+  const entry = terms.manifest.shares.find((share) => share.peer === provider.transport.peer);
+  if (entry === undefined || !provider.isDealer(terms.manifest.dealer)) {
+    throw new IntercloudError(
+      "NOT_OUR_DEAL",
+      "refused",
+      "this deal has no share for us or is not by one of our dealers",
+    );
+  }
+  provider.replayGuard.admit(request, nowMs);
+  const ciphertextBytes = keepers(terms).includes(provider.transport.peer) ? terms.manifest.lengthBytes : 0;
+  await requireRoom(provider, terms, ciphertextBytes);
+  const storedBytes = ciphertextBytes + (entry.corrected ? terms.manifest.lengthBytes : 0);
+
+  await withDeal(provider.store, terms.manifest.dealId, async () => {
+    const deal = await loadHeldDeal(provider.store, terms.manifest.dealId);
+    if (deal === undefined) {
+      throw new IntercloudError("NO_SUCH_DEAL", "not-found", "we hold no share of this deal; ask for a new deal");
+    }
+    if (deal.state !== "dealt" || nowMs > deal.expiresAtMs || !equalBytes(deal.manifest, message.manifest)) {
+      throw new IntercloudError(
+        "DEAL_USED",
+        "conflict",
+        "this deal was used, has expired or is another one; ask for a new deal",
+      );
+    }
+    const record: DepositRecord = {
+      version: 1,
+      state: "bound",
+      request: message.request,
+      manifest: message.manifest,
+      sender: context.from,
+      ownLink: null,
+      links: [],
+      keeping: null,
+      closing: null,
+      holdsCiphertext: false,
+      storedBytes,
+    };
+    const bound = heldDealChange({ ...deal, state: "bound", boundTo: terms.tokenId });
+    await provider.store.commit([bound, depositChange(terms.tokenId, record)]);
+  });
+  provider.observe({ kind: "bound", tokenId: terms.tokenId });
+  return {};
+}
+
+async function requireRoom(provider: CustodyProvider, terms: DepositTerms, ciphertextBytes: number): Promise<void> {
+  const { limits, store } = provider;
+  if (terms.token.lengthBytes > limits.maxMessageBytes) {
+    throw new IntercloudError("TOO_LARGE", "full", "the message is larger than we take", {
+      limitBytes: limits.maxMessageBytes,
+    });
+  }
+  let usedBytes = ciphertextBytes;
+  for await (const [, storedBytes] of ownedTokens(store, terms.token.owner)) usedBytes += storedBytes;
+  if (usedBytes > limits.maxOwnerBytes) {
+    throw new IntercloudError("OVER_QUOTA", "full", "the owner has as much here as it may; destroy something first", {
+      limitBytes: limits.maxOwnerBytes,
+    });
+  }
+  if ((await provider.freeBytes()) < ciphertextBytes + RESERVED_DISK_BYTES) {
+    throw new IntercloudError("DISK_FULL", "full", "there is no room for this ciphertext on our disk");
+  }
+}

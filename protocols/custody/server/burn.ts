@@ -1,0 +1,65 @@
+/** A deal that was bound and not sealed is burnt: it is never used for other bytes. */
+import { equalBytes } from "../../crypto/digest.ts";
+import { withDeal } from "../../dealing/held-deal.ts";
+import { checkRequest } from "../../identity/request.ts";
+import type { CborValue } from "../../wire/codec.ts";
+import { IntercloudError } from "../../wire/errors.ts";
+import { parseShape } from "../../wire/shape.ts";
+import { requestShape, tokenContentShape } from "../messages.ts";
+import type { ActiveDeposits } from "./active.ts";
+import { burnDeposit, loadDeposit, type StoredDeposit, unsealedDeposits } from "./deposit-record.ts";
+import type { CustodyProvider } from "./provider.ts";
+
+/** After a step failed. A deposit that was sealed meanwhile, or is gone, stays as it is. */
+export async function burnUnsealed(provider: CustodyProvider, tokenId: Uint8Array): Promise<void> {
+  const found = await find(provider, tokenId);
+  if (found === undefined) return;
+  await withDeal(provider.store, found.terms.manifest.dealId, async () => {
+    const deposit = await find(provider, tokenId);
+    if (deposit === undefined || deposit.record.state === "sealed") return;
+    await burnDeposit(provider.store, deposit);
+    provider.observe({ kind: "burnt", tokenId });
+  });
+}
+
+/** The owner gives a deposit up that did not become one. Done whatever its state is; nothing there is fine, too. */
+export async function abandon(provider: CustodyProvider, active: ActiveDeposits, body: CborValue): Promise<CborValue> {
+  const message = parseShape(requestShape, body, "abandon");
+  const nowMs = provider.clock.nowMs();
+  const request = checkRequest(message.request, "destroy", nowMs);
+  const { tokenId } = parseShape(tokenContentShape, request.content, "abandon");
+  const found = await find(provider, tokenId);
+  if (found === undefined) return {};
+  if (found.terms.token.owner !== request.identity) {
+    throw new IntercloudError("NOT_THE_OWNER", "refused", "only the owner can give up a deposit");
+  }
+  provider.replayGuard.admit(request, nowMs);
+  await active.stop(tokenId);
+  await withDeal(provider.store, found.terms.manifest.dealId, async () => {
+    const deposit = await find(provider, tokenId);
+    if (deposit === undefined || !equalBytes(deposit.terms.tokenId, tokenId)) return;
+    await burnDeposit(provider.store, deposit);
+    provider.observe({ kind: "burnt", tokenId });
+  });
+  return {};
+}
+
+/**
+ * At start nothing is under way, so what is only bound can never be finished; a linked deposit may still be sealed until its
+ * deal expires. Later sweeps burn what has expired.
+ */
+export async function sweepDeposits(provider: CustodyProvider, atStart: boolean): Promise<void> {
+  for await (const { record, terms } of unsealedDeposits(provider.store)) {
+    const expired = terms.manifest.expiresAtMs < provider.clock.nowMs();
+    if (expired || (atStart && record.state === "bound")) await burnUnsealed(provider, terms.tokenId);
+  }
+}
+
+async function find(provider: CustodyProvider, tokenId: Uint8Array): Promise<StoredDeposit | undefined> {
+  try {
+    return await loadDeposit(provider.store, tokenId);
+  } catch (error) {
+    if (error instanceof IntercloudError && error.code === "NO_SUCH_DEPOSIT") return undefined;
+    throw error;
+  }
+}

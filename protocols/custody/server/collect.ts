@@ -1,0 +1,183 @@
+/**
+ * The fanout route of a deposit: home receives the user's masked message, takes every other provider's masked layer at once,
+ * and adds them up. The providers sign in parallel; each link names the statement before it.
+ */
+import { pipe } from "it-pipe";
+import { digestTap, equalBytes } from "../../crypto/digest.ts";
+import { peerIdentity } from "../../crypto/peer-name.ts";
+import { CLOCK_SKEW_MS } from "../../identity/constants.ts";
+import { zeros } from "../../rounds/layer.ts";
+import { sum } from "../../rounds/sum.ts";
+import { EMPTY_DIGEST } from "../../tokens/chain.ts";
+import { decodeLink, encodeLink, statementDigest } from "../../tokens/link.ts";
+import type { CborValue } from "../../wire/codec.ts";
+import { IntercloudError } from "../../wire/errors.ts";
+import { parseShape } from "../../wire/shape.ts";
+import type { Channel, Context } from "../../wire/transport.ts";
+import { abortOn } from "../abort-on.ts";
+import { CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS } from "../constants.ts";
+import type { DepositTerms } from "../deposit-terms.ts";
+import { depositHeaderShape, linkShape, statementShape } from "../messages.ts";
+import type { ActiveDeposits } from "./active.ts";
+import { burnUnsealed } from "./burn.ts";
+import { loadDeposit } from "./deposit-record.ts";
+import { keepCiphertext, storeCiphertext } from "./keep.ts";
+import { ownLayer } from "./own-layer.ts";
+import type { CustodyProvider } from "./provider.ts";
+import { ownStatement, signOwnLink } from "./sign-own-link.ts";
+
+/** At home, from the user. */
+export async function collect(
+  provider: CustodyProvider,
+  active: ActiveDeposits,
+  channel: Channel,
+  header: CborValue,
+  context: Context,
+): Promise<void> {
+  const { tokenId } = parseShape(depositHeaderShape, header, "collect");
+  const { terms, record } = await loadDeposit(provider.store, tokenId);
+  const isHome = terms.token.home === provider.transport.peer && terms.token.route === "fanout";
+  if (!isHome || context.from !== record.sender || record.state !== "bound") throw notYourStep();
+  await active.run(tokenId, "collect", context.signal, async (signal) => {
+    const opened: Channel[] = [channel];
+    const release = abortOn(signal, channel);
+    try {
+      const parts = await openParts(provider, terms, signal, opened);
+      const chain = await addUp(provider, terms, channel, parts, signal);
+      await channel.sendMessage(chain);
+      await Promise.all(opened.map((each) => each.close()));
+    } catch (error) {
+      for (const each of opened) if (each !== channel) each.abort(error);
+      await burnUnsealed(provider, tokenId);
+      throw error;
+    } finally {
+      release();
+    }
+  });
+}
+
+/** Channels to all other providers, in point order. */
+async function openParts(
+  provider: CustodyProvider,
+  terms: DepositTerms,
+  signal: AbortSignal,
+  opened: Channel[],
+): Promise<Channel[]> {
+  const options = { timeoutMs: OPEN_TIMEOUT_MS, signal };
+  const others = terms.roster.slice(1);
+  return await Promise.all(
+    others.map(async (peer) => {
+      const part = await provider.transport.open(peer, CUSTODY_PROTOCOL, "part", { tokenId: terms.tokenId }, options);
+      opened.push(part);
+      abortOn(signal, part);
+      return part;
+    }),
+  );
+}
+
+async function addUp(
+  provider: CustodyProvider,
+  terms: DepositTerms,
+  channel: Channel,
+  parts: readonly Channel[],
+  signal: AbortSignal,
+) {
+  const { lengthBytes } = terms.descriptor;
+  const fromOwner = channel.receiveBody({ lengthBytes });
+  const bodies = parts.map((part) => part.receiveBody({ lengthBytes }));
+  const transform = await ownLayer(provider, terms.descriptor, terms.roundHash);
+  const [ownTap, keptTap] = [digestTap(), digestTap()];
+  const ownPart = ownTap.through(transform(zeros(lengthBytes)));
+  await storeCiphertext(provider, terms, keptTap.through(sum(fromOwner, [ownPart, ...bodies], provider.tools.kernel)));
+
+  const digestsReceived = [ownTap.digest(), ...bodies.map((body) => body.summary().digest)];
+  const statements = statementsFor(terms, digestsReceived, provider.clock.nowMs());
+  const ownLink = await signOwnLink(provider, terms, statements[0]!);
+  const otherLinks = await Promise.all(
+    parts.map(async (part, i) => {
+      await part.sendMessage({ statement: statements[i + 1]! });
+      return parseShape(linkShape, await part.receiveMessage(), "link").link;
+    }),
+  );
+  const received = {
+    digestFromOwner: fromOwner.summary().digest,
+    digestsReceived,
+    digest: keptTap.digest(),
+  };
+  return await keepCiphertext(provider, terms, [ownLink, ...otherLinks], received, signal);
+}
+
+/** What each provider is asked to sign: its layer's digest, after the statement before it. */
+function statementsFor(terms: DepositTerms, digestsOut: readonly Uint8Array[], timeMs: number): Uint8Array[] {
+  const statements: Uint8Array[] = [];
+  let previous = terms.manifestDigest;
+  for (const [i, peer] of terms.roster.entries()) {
+    const statement = encodeLink({
+      version: 1,
+      tokenId: terms.tokenId,
+      index: i + 1,
+      peer,
+      identity: peerIdentity(peer),
+      digestIn: EMPTY_DIGEST,
+      digestOut: digestsOut[i]!,
+      previous,
+      timeMs,
+    });
+    statements.push(statement);
+    previous = statementDigest(statement);
+  }
+  return statements;
+}
+
+/** At every other provider, from home: our masked layer, and then our signature on it. */
+export async function part(
+  provider: CustodyProvider,
+  active: ActiveDeposits,
+  channel: Channel,
+  header: CborValue,
+  context: Context,
+): Promise<void> {
+  const { tokenId } = parseShape(depositHeaderShape, header, "part");
+  const { terms, record } = await loadDeposit(provider.store, tokenId);
+  if (context.from !== terms.token.home || terms.token.route !== "fanout" || record.state !== "bound") {
+    throw notYourStep();
+  }
+  await active.run(tokenId, "part", context.signal, async (signal) => {
+    const release = abortOn(signal, channel);
+    try {
+      const transform = await ownLayer(provider, terms.descriptor, terms.roundHash);
+      const sent = await pipe(zeros(terms.descriptor.lengthBytes), transform, (source: AsyncIterable<Uint8Array>) =>
+        channel.sendBody(source),
+      );
+      const { statement } = parseShape(statementShape, await channel.receiveMessage(), "statement");
+      requireTrue(provider, terms, statement, sent.digest);
+      await channel.sendMessage({ link: await signOwnLink(provider, terms, statement) });
+      await channel.close();
+    } catch (error) {
+      await burnUnsealed(provider, tokenId);
+      throw error;
+    } finally {
+      release();
+    }
+  });
+}
+
+/** We sign only what is true as far as we know: our place, our digest, the present time. */
+function requireTrue(
+  provider: CustodyProvider,
+  terms: DepositTerms,
+  statement: Uint8Array,
+  digestOut: Uint8Array,
+): void {
+  const { previous, timeMs } = decodeLink(statement);
+  const index = terms.roster.indexOf(provider.transport.peer) + 1;
+  const ours = ownStatement(provider, terms, { index, digestIn: EMPTY_DIGEST, digestOut, previous, timeMs });
+  if (equalBytes(ours, statement) && Math.abs(timeMs - provider.clock.nowMs()) <= CLOCK_SKEW_MS) return;
+  throw new IntercloudError("UNTRUE_STATEMENT", "integrity", "home asks us to sign what we did not do", {
+    peers: [terms.token.home],
+  });
+}
+
+function notYourStep(): IntercloudError {
+  return new IntercloudError("NOT_YOUR_STEP", "refused", "this peer has no such step in this deposit");
+}

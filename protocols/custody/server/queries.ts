@@ -1,0 +1,62 @@
+/** Small questions: are you there, what do you hold of this deposit, show me its proof, which deposits are mine. */
+import { checkKeptRequest, checkRequest } from "../../identity/request.ts";
+import type { CborValue } from "../../wire/codec.ts";
+import { IntercloudError } from "../../wire/errors.ts";
+import { parseShape } from "../../wire/shape.ts";
+import type { Context } from "../../wire/transport.ts";
+import { LIST_PAGE, RESERVED_DISK_BYTES } from "../constants.ts";
+import { depositContentShape, listContentShape, readyShape, requestShape, tokenContentShape } from "../messages.ts";
+import { encodeProof } from "../proof.ts";
+import { loadDeposit, ownedTokens } from "./deposit-record.ts";
+import type { CustodyProvider } from "./provider.ts";
+
+/** Whether we would take part in a deposit now. */
+export async function hello(provider: CustodyProvider): Promise<CborValue> {
+  const acceptsDeposits = (await provider.freeBytes()) > RESERVED_DISK_BYTES;
+  return { acceptsDeposits, timeMs: provider.clock.nowMs() };
+}
+
+/** What we hold of a deposit. Open to whoever knows its id, which nobody can guess; says nothing about its contents. */
+export async function ready(provider: CustodyProvider, body: CborValue): Promise<CborValue> {
+  const { tokenId } = parseShape(readyShape, body, "ready");
+  const { record } = await loadDeposit(provider.store, tokenId);
+  const sealed = record.state === "sealed";
+  return { holdsShare: sealed, holdsCiphertext: sealed && record.holdsCiphertext };
+}
+
+export async function show(provider: CustodyProvider, body: CborValue): Promise<CborValue> {
+  const message = parseShape(requestShape, body, "show");
+  const request = checkRequest(message.request, "read", provider.clock.nowMs());
+  const { tokenId } = parseShape(tokenContentShape, request.content, "show request");
+  const { record, terms } = await loadDeposit(provider.store, tokenId);
+  if (record.state !== "sealed" || record.keeping === null || record.closing === null) {
+    throw new IntercloudError("NO_SUCH_DEPOSIT", "not-found", "this deposit was never completed");
+  }
+  if (terms.token.owner !== request.identity) {
+    throw new IntercloudError("NOT_THE_OWNER", "refused", "only the owner may see this deposit");
+  }
+  const { manifest, links, keeping, closing } = record;
+  return { proof: encodeProof({ request: record.request, manifest, links, keeping, closing }) };
+}
+
+/** The asker's own deposits, a page at a time, in the order of their ids. */
+export async function list(provider: CustodyProvider, body: CborValue): Promise<CborValue> {
+  const message = parseShape(requestShape, body, "list");
+  const request = checkRequest(message.request, "read", provider.clock.nowMs());
+  const { after } = parseShape(listContentShape, request.content, "list request");
+  const tokens: Uint8Array[] = [];
+  for await (const [tokenId] of ownedTokens(provider.store, request.identity)) {
+    if (after !== null && Buffer.compare(tokenId, after) <= 0) continue;
+    if (tokens.length === LIST_PAGE) return { tokens, more: true };
+    const { record } = await loadDeposit(provider.store, tokenId);
+    const kept = checkKeptRequest(record.request, "deposit");
+    tokens.push(parseShape(depositContentShape, kept.content, "deposit request").token);
+  }
+  return { tokens, more: false };
+}
+
+/** Who may keep a ciphertext, by the DHT. */
+export async function locate(provider: CustodyProvider, body: CborValue, context: Context): Promise<CborValue> {
+  const { tokenId } = parseShape(readyShape, body, "locate");
+  return { providers: await provider.locate(tokenId, context.signal) };
+}

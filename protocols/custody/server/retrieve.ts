@@ -1,0 +1,127 @@
+/**
+ * A provider's part in a retrieval. Every provider checks the owner's request for itself. In the fanout route the user asks each
+ * member; in the chain route it asks the last one, who asks the one before, and so on to the first, who has the ciphertext.
+ * Either way a member gives out nothing but what came in (or nothing), its layer and its mask, added up.
+ */
+import { pipe } from "it-pipe";
+import { equalBytes } from "../../crypto/digest.ts";
+import { checkRequest } from "../../identity/request.ts";
+import { decodeDescriptor, descriptorHash, type RoundDescriptor } from "../../rounds/descriptor.ts";
+import { zeros } from "../../rounds/layer.ts";
+import type { CborValue } from "../../wire/codec.ts";
+import { IntercloudError } from "../../wire/errors.ts";
+import { parseShape } from "../../wire/shape.ts";
+import type { Channel, Context } from "../../wire/transport.ts";
+import { abortOn } from "../abort-on.ts";
+import { CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS } from "../constants.ts";
+import type { DepositTerms } from "../deposit-terms.ts";
+import { requestShape, retrieveContentShape } from "../messages.ts";
+import { ciphertextName, loadDeposit, type StoredDeposit } from "./deposit-record.ts";
+import { ownLayer } from "./own-layer.ts";
+import type { CustodyProvider } from "./provider.ts";
+
+export async function retrieve(
+  provider: CustodyProvider,
+  channel: Channel,
+  header: CborValue,
+  context: Context,
+): Promise<void> {
+  const message = parseShape(requestShape, header, "retrieve");
+  const nowMs = provider.clock.nowMs();
+  const request = checkRequest(message.request, "retrieve", nowMs);
+  const content = parseShape(retrieveContentShape, request.content, "retrieve request");
+  const descriptor = decodeDescriptor(content.descriptor);
+  const deposit = await loadDeposit(provider.store, descriptor.tokenId);
+  requireOwner(deposit, request.identity);
+  requireRound(deposit.terms, descriptor, nowMs);
+  provider.replayGuard.admit(request, nowMs);
+
+  const transform = await ownLayer(provider, descriptor, descriptorHash(content.descriptor));
+  const release = abortOn(context.signal, channel);
+  const input = await openInput(provider, deposit, descriptor, message.request, context.signal);
+  try {
+    const sent = await pipe(input.bytes, transform, (source: AsyncIterable<Uint8Array>) => channel.sendBody(source));
+    await channel.close();
+    provider.observe({ kind: "served", tokenId: descriptor.tokenId, lengthBytes: sent.lengthBytes });
+  } catch (error) {
+    input.before?.abort(error);
+    throw error;
+  } finally {
+    release();
+  }
+}
+
+interface Input {
+  readonly bytes: AsyncIterable<Uint8Array>;
+  /** The channel to the member before us, in the chain route. */
+  readonly before?: Channel;
+}
+
+async function openInput(
+  provider: CustodyProvider,
+  deposit: StoredDeposit,
+  descriptor: RoundDescriptor,
+  request: Uint8Array,
+  signal: AbortSignal,
+): Promise<Input> {
+  const position = descriptor.members.findIndex((member) => member.peer === provider.transport.peer);
+  if (position === 0) return { bytes: ciphertext(provider, deposit, descriptor) };
+  if (descriptor.route === "fanout") return { bytes: zeros(descriptor.lengthBytes) };
+  const peer = descriptor.members[position - 1]!.peer;
+  const options = { timeoutMs: OPEN_TIMEOUT_MS, signal };
+  const before = await provider.transport.open(peer, CUSTODY_PROTOCOL, "retrieve", { request }, options);
+  abortOn(signal, before);
+  return { bytes: before.receiveBody({ lengthBytes: descriptor.lengthBytes }), before };
+}
+
+/** The round's range of the ciphertext. */
+function ciphertext(
+  provider: CustodyProvider,
+  { record, terms }: StoredDeposit,
+  { offsetBytes, lengthBytes }: RoundDescriptor,
+): AsyncIterable<Uint8Array> {
+  if (!record.holdsCiphertext) {
+    throw new IntercloudError("NO_CIPHERTEXT", "not-found", "we keep no copy of this ciphertext; ask another provider");
+  }
+  return take(provider.store.bodies.read(ciphertextName(terms.tokenId), offsetBytes), lengthBytes);
+}
+
+async function* take(source: AsyncIterable<Uint8Array>, lengthBytes: number): AsyncIterable<Uint8Array> {
+  let leftBytes = lengthBytes;
+  for await (const chunk of source) {
+    if (leftBytes === 0) return;
+    const piece = chunk.subarray(0, leftBytes);
+    leftBytes -= piece.length;
+    yield piece;
+  }
+  if (leftBytes > 0) {
+    throw new IntercloudError("BODY_DAMAGED", "damaged", "our copy of this ciphertext is shorter than it should be");
+  }
+}
+
+function requireOwner({ record, terms }: StoredDeposit, identity: string): void {
+  if (record.state !== "sealed") {
+    throw new IntercloudError("NO_SUCH_DEPOSIT", "not-found", "this deposit was never completed");
+  }
+  if (terms.token.owner !== identity) {
+    throw new IntercloudError("NOT_THE_OWNER", "refused", "only the owner may have this deposit");
+  }
+}
+
+/** Protocol 3 needs t providers; Protocol 2 t-1 and the user's own share. */
+function requireRound(terms: DepositTerms, descriptor: RoundDescriptor, nowMs: number): void {
+  const { token, manifest, roster } = terms;
+  const withUser = token.protocol === 2;
+  const count = token.threshold - (withUser ? 1 : 0);
+  const right =
+    descriptor.kind === "retrieve" &&
+    equalBytes(descriptor.dealId, token.dealId) &&
+    descriptor.members.length === count &&
+    descriptor.members.every((member) => roster[member.point - 1] === member.peer) &&
+    descriptor.userPoint === (withUser ? roster.length + 1 : null) &&
+    descriptor.offsetBytes + descriptor.lengthBytes <= manifest.lengthBytes;
+  if (!right) throw new IntercloudError("BAD_ROUND", "bad-request", "this round does not fit the deposit");
+  if (descriptor.expiresAtMs < nowMs) {
+    throw new IntercloudError("ROUND_EXPIRED", "expired", "this round is over; make a new request");
+  }
+}

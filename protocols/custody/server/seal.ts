@@ -1,0 +1,72 @@
+/** Sealing: the owner has seen the whole chain and accepts it. From here on the deposit exists. */
+import { equalBytes } from "../../crypto/digest.ts";
+import { closedDealChange, heldDealChange, loadHeldDeal, withDeal } from "../../dealing/held-deal.ts";
+import { checkRequest } from "../../identity/request.ts";
+import { checkChain } from "../../tokens/chain.ts";
+import type { CborValue } from "../../wire/codec.ts";
+import { IntercloudError } from "../../wire/errors.ts";
+import { parseShape } from "../../wire/shape.ts";
+import { chainExpectation, type DepositTerms, keepers } from "../deposit-terms.ts";
+import { closingContentShape, sealShape } from "../messages.ts";
+import { chainDigest } from "../proof.ts";
+import { type DepositRecord, depositChange, loadDeposit, ownerIndexChange } from "./deposit-record.ts";
+import type { CustodyProvider } from "./provider.ts";
+
+export async function seal(provider: CustodyProvider, body: CborValue): Promise<CborValue> {
+  const message = parseShape(sealShape, body, "seal");
+  const nowMs = provider.clock.nowMs();
+  const request = checkRequest(message.closing, "deposit", nowMs);
+  const content = parseShape(closingContentShape, request.content, "closing request");
+  const { terms } = await loadDeposit(provider.store, content.tokenId);
+  if (terms.token.owner !== request.identity) {
+    throw new IntercloudError("NOT_THE_OWNER", "refused", "only the owner can close its deposit");
+  }
+  const chain = checkChain(chainExpectation(terms, content.digestFromOwner), message.links, message.keeping);
+  if (!chain.valid || !equalBytes(content.chainDigest, chainDigest(message.links, message.keeping))) {
+    throw new IntercloudError("CHAIN_BROKEN", "integrity", "the chain to be sealed is broken", {
+      peers: chain.firstBreak?.suspects ?? [],
+    });
+  }
+  await withDeal(provider.store, terms.manifest.dealId, async () => {
+    const { record } = await loadDeposit(provider.store, content.tokenId);
+    // The answer to an earlier attempt may have been lost.
+    if (record.state === "sealed" && sameChain(record, message.links)) return;
+    await commitSeal(provider, terms, record, message);
+  });
+  if (keepers(terms).includes(provider.transport.peer)) provider.announce(terms.tokenId);
+  return {};
+}
+
+async function commitSeal(
+  provider: CustodyProvider,
+  terms: DepositTerms,
+  record: DepositRecord,
+  chain: { readonly closing: Uint8Array; readonly links: Uint8Array[]; readonly keeping: Uint8Array },
+): Promise<void> {
+  const self = provider.transport.peer;
+  const ownLink = chain.links[terms.roster.indexOf(self)];
+  const linked = record.state === "linked" && record.ownLink !== null && ownLink !== undefined;
+  if (!linked || !equalBytes(record.ownLink, ownLink)) {
+    throw new IntercloudError("WRONG_STATE", "conflict", "we have signed no such link for this deposit");
+  }
+  if (keepers(terms).includes(self) && !record.holdsCiphertext) {
+    throw new IntercloudError("NO_CIPHERTEXT", "conflict", "the ciphertext that we should keep has not come");
+  }
+  const deal = await loadHeldDeal(provider.store, terms.manifest.dealId);
+  if (deal?.state !== "bound") throw new IntercloudError("DEAL_USED", "conflict", "the deal of this deposit is gone");
+  const sealed: DepositRecord = { ...record, ...chain, state: "sealed" };
+  await provider.store.commit([
+    heldDealChange({ ...deal, state: "sealed" }),
+    closedDealChange(terms.manifest.dealId),
+    depositChange(terms.tokenId, sealed),
+    ownerIndexChange(terms, record.storedBytes),
+  ]);
+  provider.observe({ kind: "sealed", tokenId: terms.tokenId });
+}
+
+function sameChain(record: DepositRecord, links: readonly Uint8Array[]): boolean {
+  return (
+    record.links.length === links.length &&
+    record.links.every((link, i) => equalBytes(link, links[i] ?? new Uint8Array()))
+  );
+}
