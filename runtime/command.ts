@@ -60,7 +60,8 @@ export interface Command {
   readonly arguments?: readonly ArgumentSpec[];
   readonly options?: readonly OptionSpec[];
   /** Returns the exit code; nothing means 0. */
-  run(context: CommandContext): Promise<number | undefined> | Promise<void>;
+  // biome-ignore lint/suspicious/noConfusingVoidType: an async function without a return statement is what most commands are
+  run(context: CommandContext): Promise<number | void>;
 }
 
 /** Wrong use of a command: exit code 2. */

@@ -19,7 +19,11 @@ const NOTHING: Results = { passed: 0, failed: 0, skipped: 0 };
 
 let interrupted = false;
 // Ctrl-C reaches what we run as well, and that ends then; we stay to end what it had started.
-for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => void (interrupted = true));
+for (const name of ["SIGINT", "SIGTERM"] as const) {
+  process.on(name, () => {
+    interrupted = true;
+  });
+}
 
 rmSync(REPORTS, { recursive: true, force: true });
 mkdirSync(REPORTS, { recursive: true });

@@ -14,7 +14,10 @@ const PORT = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535));
 const PEER = v.strictObject({
   name: v.pipe(v.string(), v.regex(/^(provider|dealer)-[0-9]{1,3}$/)),
   kind: v.picklist(["provider", "dealer"]),
-  listenPort: PORT,
+  /** Its name in the network, made from its key. */
+  peer: v.string(),
+  addresses: v.array(v.string()),
+  duties: v.array(v.string()),
   adminPort: PORT,
 });
 

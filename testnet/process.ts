@@ -47,9 +47,26 @@ export function signalProcess(id: ProcessId, signal: NodeJS.Signals): boolean {
 
 /** Waits until all are gone, at most `timeoutMs`; returns those that are still there. */
 export async function waitUntilGone(ids: readonly ProcessId[], timeoutMs: number): Promise<readonly ProcessId[]> {
+  return await waitUntilEach(ids, (state) => state === "gone", timeoutMs);
+}
+
+/** Waits until none is in `state`, at most `timeoutMs`; returns those that still are. */
+export async function waitUntilNone(
+  ids: readonly ProcessId[],
+  state: ProcessState,
+  timeoutMs: number,
+): Promise<readonly ProcessId[]> {
+  return await waitUntilEach(ids, (now) => now !== state, timeoutMs);
+}
+
+async function waitUntilEach(
+  ids: readonly ProcessId[],
+  isDone: (state: ProcessState) => boolean,
+  timeoutMs: number,
+): Promise<readonly ProcessId[]> {
   const deadlineMs = performance.now() + timeoutMs;
   for (;;) {
-    const left = ids.filter((id) => processState(id) !== "gone");
+    const left = ids.filter((id) => !isDone(processState(id)));
     if (left.length === 0 || performance.now() > deadlineMs) return left;
     await sleep(POLL_INTERVAL_MS);
   }

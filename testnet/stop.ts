@@ -1,10 +1,12 @@
 /** Ending, freezing and waking peers. */
 import { IntercloudError } from "../protocols/wire/errors.ts";
 import { forgetProcess, type PlannedPeer, readProcess, type Testnet } from "./plan.ts";
-import { type ProcessId, processState, signalProcess, waitUntilGone } from "./process.ts";
+import { type ProcessId, processState, signalProcess, waitUntilGone, waitUntilNone } from "./process.ts";
 
 const CLEAN_STOP_TIMEOUT_MS = 5_000; // what a daemon promises for SIGTERM
 const KILL_TIMEOUT_MS = 5_000; // SIGKILL is certain, but the system may be slow to clear away a large process
+
+const STOP_CONTINUE_TIMEOUT_MS = 1_000; // takes effect at once unless the machine is overloaded
 
 /**
  * Asks all of them to stop, at once, and kills those that do not. Their data stays.
@@ -33,12 +35,16 @@ export async function killPeers(testnet: Testnet, peers: readonly PlannedPeer[])
 
 /** Freezes; a frozen one stays frozen. @throws IntercloudError PEER_NOT_RUNNING before anything is frozen */
 export async function pausePeers(testnet: Testnet, peers: readonly PlannedPeer[]): Promise<void> {
-  for (const id of await allRunning(testnet, peers)) signalProcess(id, "SIGSTOP");
+  const ids = await allRunning(testnet, peers);
+  for (const id of ids) signalProcess(id, "SIGSTOP");
+  await waitUntilNone(ids, "running", STOP_CONTINUE_TIMEOUT_MS);
 }
 
 /** Wakes; one that is awake stays so. @throws IntercloudError PEER_NOT_RUNNING before anything is woken */
 export async function resumePeers(testnet: Testnet, peers: readonly PlannedPeer[]): Promise<void> {
-  for (const id of await allRunning(testnet, peers)) signalProcess(id, "SIGCONT");
+  const ids = await allRunning(testnet, peers);
+  for (const id of ids) signalProcess(id, "SIGCONT");
+  await waitUntilNone(ids, "paused", STOP_CONTINUE_TIMEOUT_MS);
 }
 
 async function killAll(ids: readonly ProcessId[]): Promise<void> {

@@ -22,12 +22,14 @@ export interface FakeTestnet {
 
 export async function makeFakeTestnet(behaviours: readonly Behaviour[]): Promise<FakeTestnet> {
   const directory = await mkdtemp(path.join(tmpdir(), "intercloud-"));
-  const ports = await freePorts(behaviours.length * 2);
+  const ports = await freePorts(behaviours.length);
   const peers = behaviours.map((_, index) => ({
     name: `provider-${index + 1}`,
     kind: "provider" as const,
-    listenPort: ports[index * 2] ?? 0,
-    adminPort: ports[index * 2 + 1] ?? 0,
+    peer: `peer-${index + 1}`,
+    addresses: [],
+    duties: ["custody"],
+    adminPort: ports[index] ?? 0,
   }));
   const testnet: Testnet = { directory, plan: { format: 1, threshold: 2, peers } };
   for (const peer of peers) await mkdir(peerDirectory(testnet, peer));

@@ -113,7 +113,7 @@ describe("ending", () => {
     const { testnet, program, peers, idOf, start, peer } = await make("ready", "ready");
     await start();
     await pausePeers(testnet, peers);
-    await expect.poll(async () => processState(await idOf(0))).toBe("paused");
+    expect(processState(await idOf(0))).toBe("paused");
     expect(await askReadiness(peer(0).adminPort, 200)).toMatchObject({ ready: false });
     await expect(startPeers(testnet, peers, { program })).rejects.toMatchObject({ code: "PEER_PAUSED" });
 

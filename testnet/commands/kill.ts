@@ -1,0 +1,17 @@
+import type { Command } from "../../runtime/command.ts";
+import { openTestnet } from "../plan.ts";
+import { killPeers } from "../stop.ts";
+import { DIR_OPTION, directoryOf, NAMES_ARGUMENT, namedPeers, writeStates } from "./shared.ts";
+
+export const command: Command = {
+  name: "testnet kill",
+  summary: "kill peers without warning (SIGKILL)",
+  arguments: [NAMES_ARGUMENT],
+  options: [DIR_OPTION],
+  async run(context) {
+    const testnet = await openTestnet(directoryOf(context));
+    const peers = namedPeers(context, testnet);
+    await killPeers(testnet, peers);
+    await writeStates(context, testnet, peers);
+  },
+};
