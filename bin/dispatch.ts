@@ -45,6 +45,7 @@ async function parseAndRun(input: DispatchInput): Promise<number> {
       "--home <DIR>",
       "where this user's identity and federation file are (INTERCLOUD_HOME; default ~/.intercloud)",
     )
+    .helpCommand(false) // `help put` is read as `put --help`, which loads what put has to say
     .exitOverride()
     .configureHelp({ showGlobalOptions: true })
     // What the parser calls an error is thrown as well, and is reported in one place, by dispatch.
@@ -67,7 +68,8 @@ async function parseAndRun(input: DispatchInput): Promise<number> {
       if (entry !== undefined) define(parser, await load(entry), run);
     });
   }
-  await program.parseAsync(input.argv, { from: "user" });
+  const [first, ...rest] = input.argv;
+  await program.parseAsync(first === "help" ? [...rest, "--help"] : input.argv, { from: "user" });
   return exitCode;
 }
 
@@ -79,7 +81,10 @@ function groupOf(
 ): CommandParser {
   let group = groups.get(name);
   if (group === undefined) {
-    group = program.command(name).description(table.groups[name] ?? "");
+    group = program
+      .command(name)
+      .helpCommand(false)
+      .description(table.groups[name] ?? "");
     groups.set(name, group);
   }
   return group;

@@ -48,4 +48,8 @@ const exitCode = await dispatch({
 });
 
 // Sockets that linger for a second are no reason to keep the user waiting; what was written is flushed first.
-process.stdout.write("", () => process.exit(exitCode));
+process.stdout.write("", (error) => {
+  if (error == null || exitCode !== 0) process.exit(exitCode);
+  const report = reportError(error, controller.signal, process.argv.includes("--json"), false);
+  process.stderr.write(report.text, () => process.exit(report.exitCode));
+});

@@ -116,7 +116,13 @@ describe("help", () => {
         expect(stdout, argv.join(" ")).toContain(text);
       }
     }
-    expect((await runLine(tableOf([kill]), ["testnet", "kill", "--help"])).stdout).toContain("<NAME...>");
+    for (const argv of [
+      ["testnet", "kill", "--help"],
+      ["help", "testnet", "kill"],
+    ]) {
+      expect((await runLine(tableOf([kill]), argv)).stdout, argv.join(" ")).toContain("<NAME...>");
+    }
+    expect((await runLine(tableOf([kill]), ["help", "testnet"])).stdout).toContain("kill peers");
   });
 
   test("the version", async () => {
