@@ -38,6 +38,7 @@ export function dealShares(options: DealOptions): Deal {
   const evaluate = createEvaluator({ ...options, seeds, points: corrected });
   const masks = corrected.map((point) => keystream(seedOf(seeds, point), 0));
   const stepBytes = stepBytesFor(providers);
+  const scratch = corrected.map(() => new Uint8Array(Math.min(stepBytes, lengthBytes)));
   let doneBytes = 0;
   return {
     seeds,
@@ -45,7 +46,8 @@ export function dealShares(options: DealOptions): Deal {
       const chunkBytes = Math.min(stepBytes, lengthBytes - doneBytes);
       if (chunkBytes === 0) return undefined;
       doneBytes += chunkBytes;
-      const { free, shares } = evaluate(chunkBytes);
+      const shares = scratch.map((bytes) => bytes.subarray(0, chunkBytes));
+      const free = evaluate(shares);
       const corrections = masks.map((mask, index) => mask.xor(shares[index] as Uint8Array));
       for (const secret of [...free, ...shares]) secret.fill(0);
       return corrections;
@@ -67,24 +69,26 @@ export interface EvaluatorOptions {
   readonly kernel: FieldKernel;
 }
 
-export interface Evaluation {
-  /** The shares of `freePoints`, in that order. */
-  readonly free: readonly Uint8Array[];
-  /** The shares at the points asked for, in that order. */
-  readonly shares: readonly Uint8Array[];
-}
+/**
+ * Evaluates the polynomials of the next bytes at `points`.
+ * @param targets one for each point, all of one length: how many bytes are evaluated. They receive the shares.
+ * @returns the shares of `freePoints`, in that order. The caller overwrites all of them when they were used.
+ */
+export type Evaluator = (targets: readonly Uint8Array[]) => Uint8Array[];
 
-/** Expands the free seeds and evaluates at the other points, chunk after chunk. The caller overwrites what it gets. */
-export function createEvaluator(options: EvaluatorOptions): (chunkBytes: number) => Evaluation {
+/** Expands the free seeds and evaluates at the other points, chunk after chunk. */
+export function createEvaluator(options: EvaluatorOptions): Evaluator {
   const { threshold, providers, seeds, points, keystream, kernel } = options;
   const free = freePoints(threshold, providers);
   const streams = free.map((point) => keystream(seedOf(seeds, point), 0));
   const rows = points.map((point) => lagrangeCoefficients(free, point));
   let zeros = new Uint8Array();
-  return (chunkBytes) => {
+  return (targets) => {
+    const chunkBytes = targets[0]?.length ?? 0;
     if (zeros.length < chunkBytes) zeros = new Uint8Array(chunkBytes);
     const values = streams.map((stream) => stream.xor(zeros.subarray(0, chunkBytes)));
-    return { free: values, shares: kernel.combine(values, rows) };
+    kernel.combineInto(targets, values, rows);
+    return values;
   };
 }
 

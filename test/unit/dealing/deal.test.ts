@@ -104,10 +104,9 @@ describe("a deal", () => {
     const seen: Uint8Array[] = [];
     const kernel = {
       ...scalarKernel,
-      combine(sources: readonly Uint8Array[], rows: readonly (readonly number[])[]) {
-        const outputs = scalarKernel.combine(sources, rows);
+      combineInto(outputs: Uint8Array[], sources: readonly Uint8Array[], rows: readonly (readonly number[])[]) {
+        scalarKernel.combineInto(outputs, sources, rows);
         seen.push(...sources, ...outputs);
-        return outputs;
       },
     };
     dealShares({ ...base, kernel, lengthBytes: 500, entropy: seededEntropy(2) }).step();
