@@ -1,0 +1,107 @@
+/**
+ * The secrecy audit over the real code (DESIGN section 4). For every 2 <= t <= n <= 7, after deposits by either route and
+ * repeated retrievals by either route with changing providers, the smallest coalition of providers that learns anything about the
+ * message has t members, and somebody who sees all links but holds no share learns nothing.
+ */
+import { afterEach, expect, test } from "vitest";
+import { ciphertextName, loadDeposit } from "../../../protocols/custody/server/deposit-record.ts";
+import { loadHeldDeal, shareOf } from "../../../protocols/dealing/index.ts";
+import { lagrangeCoefficients, simdKernel } from "../../../protocols/field/index.ts";
+import { layer } from "../../../protocols/rounds/index.ts";
+import { parseTokenText } from "../../../protocols/tokens/token-text.ts";
+import { learns, smallestCoalition } from "../../support/audit/rank.ts";
+import { type Audit, startAudit } from "../../support/audit/recorder.ts";
+import { bytesOf, collect, sourceOf } from "../../support/bytes.ts";
+
+let audit: Audit | undefined;
+afterEach(async () => {
+  expect(audit?.world.faults).toEqual([]);
+  await audit?.world.close();
+});
+
+const SIZES = [2, 3, 4, 5, 6, 7].flatMap((n) => Array.from({ length: n - 1 }, (_, i) => ({ n, t: i + 2 })));
+
+for (const route of ["chain", "fanout"] as const) {
+  test.each(SIZES)(`${route} deposit, n=$n t=$t: t providers are needed, after four retrievals`, async ({ n, t }) => {
+    audit = await startAudit({ providers: n });
+    const { world, message } = audit;
+    const { tokenText } = await world.put(message, { threshold: t, route, copies: n });
+    audit.settle();
+    const dead = Array.from({ length: n - t }, (_, i) => i + 1);
+    for (const retrieveRoute of ["chain", "fanout"] as const) {
+      expect(await world.get(tokenText, { route: retrieveRoute })).toEqual(message);
+      audit.settle();
+      world.kill(...dead);
+      expect(await world.get(tokenText, { route: retrieveRoute })).toEqual(message);
+      audit.settle();
+      world.revive(...dead);
+    }
+    const { providers, links } = audit.views();
+    expect(smallestCoalition(providers, [0])).toHaveLength(t);
+    expect(learns(links, [0])).toBe(false);
+  });
+}
+
+test.each(SIZES)("Protocol 2, n=$n t=$t: t providers are needed", async ({ n, t }) => {
+  audit = await startAudit({ providers: n });
+  const { world, message } = audit;
+  const { tokenText, userShare } = await world.put(message, { threshold: t, protocol: 2, copies: n });
+  audit.settle();
+  for (const retrieveRoute of ["chain", "fanout"] as const) {
+    const options = { route: retrieveRoute, userShare: async () => userShare!.slice() };
+    expect(await world.get(tokenText, options)).toEqual(message);
+    audit.settle();
+  }
+  const { providers, links } = audit.views();
+  expect(smallestCoalition(providers, [0])).toHaveLength(t);
+  expect(learns(links, [0])).toBe(false);
+});
+
+/** The seed's flows. They must break, or this audit proves nothing. */
+for (const route of ["chain", "fanout"] as const) {
+  test.each(SIZES)(
+    `as printed, a ${route} deposit without masks, n=$n t=$t: t-1 providers are enough`,
+    async (size) => {
+      audit = await startAudit({ providers: size.n, masks: "none" });
+      await audit.world.put(audit.message, { threshold: size.t, route, copies: 1 });
+      const coalition = smallestCoalition(audit.views().providers, [0]);
+      // Over GF(2^8) the layers of 2..5 happen to add up to a multiple of home's own share when n=5 and t=2.
+      const chance = route === "chain" && size.n === 5 && size.t === 2 ? 1 : 0;
+      expect(coalition?.length).toBeLessThan(size.t + chance);
+    },
+  );
+}
+
+test("as printed, KMaaS's deposit with n=5 t=3 is broken by two providers, as the model says of GF(2^8)", async () => {
+  audit = await startAudit({ providers: 5, masks: "none" });
+  await audit.world.put(audit.message, { threshold: 3, copies: 1 });
+  expect(smallestCoalition(audit.views().providers, [0])).toHaveLength(2);
+});
+
+test.each(SIZES.filter(({ t }) => t > 2))(
+  "as printed, Protocol 3's retrieval after a masked deposit, n=$n t=$t: fewer than t providers are enough",
+  async ({ n, t }) => {
+    audit = await startAudit({ providers: n });
+    const { world, message, unknowns } = audit;
+    const { tokenText } = await world.put(message, { threshold: t, copies: 1 });
+    audit.settle();
+    const [home, ...others] = world.providers.slice(0, t);
+    const { terms } = await loadDeposit(home!.store, parseTokenText(tokenText).tokenId);
+    const ciphertext = home!.store.files.get(ciphertextName(terms.tokenId))!;
+    const members = [home!, ...others];
+    const coefficients = lagrangeCoefficients(members.map(({ number }) => number));
+    const keystream = unknowns.keystream();
+    // U -> CC1: E_K(c) under a fresh K; then each takes its layer off and hands on; the last hands on to the user.
+    let passing = keystream(bytesOf(32, 1), 0).xor(ciphertext);
+    audit.saw("1", passing);
+    for (const [i, member] of members.entries()) {
+      const deal = (await loadHeldDeal(member.store, terms.manifest.dealId))!;
+      const share = { share: shareOf(deal, member.store), coefficient: coefficients[i]! };
+      audit.saw(String(member.number), passing);
+      const take = layer({ keystream, kernel: simdKernel, share, maskKeys: [], offsetBytes: 0 });
+      passing = await collect(take(sourceOf(passing, passing.length)));
+      audit.saw(String(member.number), passing);
+    }
+    expect(smallestCoalition(audit.views().providers, [0])?.length).toBeLessThan(t);
+  },
+);
