@@ -13,8 +13,9 @@ export interface Violation {
 const LIBP2P_ROOMS = new Set(["protocols/wire", "node", "scripts", "test"]);
 const LIBP2P = /^(libp2p|@libp2p\/.*|@chainsafe\/libp2p-.*)$/;
 
-// Protocol code computes and talks to what it was given. node:crypto is there for its primitives, not for its randomness.
-const BUILTINS_IN_PROTOCOLS = new Set(["node:crypto"]);
+// Protocol code computes and talks to what it was given. node:crypto is there for its primitives, not for its randomness;
+// node:events knows nothing of the system.
+const BUILTINS_IN_PROTOCOLS = new Set(["node:crypto", "node:events"]);
 const RANDOMNESS = /^(random|generateKey|generatePrime|webcrypto|getRandomValues|default$|\*$)/;
 const GLOBALS_NOT_IN_PROTOCOLS: Readonly<Record<string, string>> = {
   "Date.now": "time is passed in as a Clock",

@@ -208,10 +208,11 @@ describe("errors of a command", () => {
   });
 
   test("a room that is not there fails clearly", async () => {
-    const entry = { name: "gone", summary: "gone", load: () => import("./no-such-room.ts" as string) };
+    const missing = Object.assign(new Error("Cannot find module 'x'"), { code: "ERR_MODULE_NOT_FOUND" });
+    const entry = { name: "gone", summary: "gone", load: () => Promise.reject(missing) };
     const outcome = await runLine(tableOf([], [entry]), ["gone"]);
     expect(outcome.exitCode).toBe(1);
-    expect(outcome.stderr).toMatch(/"gone" could not be loaded.*\[/);
+    expect(outcome.stderr).toMatch(/"gone" could not be loaded.*install again.*\[INCOMPLETE_INSTALLATION\]/);
   });
 });
 
