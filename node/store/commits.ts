@@ -1,0 +1,205 @@
+/**
+ * Commits, one after another: a synced batch with the new head, then the anchor, then the answer. All that came in while the
+ * disk was busy goes into one batch together, so many callers share the price of one sync.
+ */
+import type { Change } from "../../protocols/storage/index.ts";
+import { IntercloudError } from "../../protocols/wire/errors.ts";
+import type { Anchor } from "./anchor.ts";
+import type { RoomGuard } from "./disk.ts";
+import { storeClosed, storeDamaged, storeErrorFrom } from "./errors.ts";
+import { decodeHead, encodeHead, equalHeads, type Head, nextHead, type SealedChange } from "./head.ts";
+import type { Records } from "./records.ts";
+import { openValue, type StoreKeys, sealValue } from "./sealing.ts";
+
+export const HEAD_NAME = "head";
+
+/** A batch is built in memory; a caller beyond this waits for the next one. */
+const MAX_GROUP_BYTES = 4 * 1024 * 1024;
+/** Longer keys than this are a mistake; LevelDB keeps them in memory. */
+export const MAX_KEY_LENGTH = 1024;
+
+export interface Commits {
+  readonly head: Head;
+  commit(changes: readonly Change[]): Promise<void>;
+  purge(): Promise<void>;
+  /** Waits for what was asked before; refuses what comes after. */
+  close(): Promise<void>;
+}
+
+export interface CommitsOptions {
+  readonly directory: string;
+  readonly records: Records;
+  readonly anchor: Anchor;
+  readonly keys: StoreKeys;
+  readonly head: Head;
+  readonly room: RoomGuard;
+}
+
+interface Waiting {
+  readonly changes: readonly SealedChange[];
+  readonly lengthBytes: number;
+  readonly done: PromiseWithResolvers<void>;
+}
+
+export function createCommits({ directory, records, anchor, keys, head: firstHead, room }: CommitsOptions): Commits {
+  let head = firstHead;
+  let waiting: Waiting[] = [];
+  let purges: PromiseWithResolvers<void>[] = [];
+  let working: Promise<void> | undefined;
+  let closed = false;
+  /** The head that a failed batch would have led to; it is not known yet whether it got there. */
+  let unsettled: Head | undefined;
+  /** Set when what is on disk is no longer known; only opening the store again can tell. */
+  let broken: IntercloudError | undefined;
+
+  const work = async () => {
+    while (waiting.length > 0 || purges.length > 0) {
+      const group = takeGroup();
+      if (group.length > 0) await writeWaiting(group);
+      const asked = purges;
+      purges = [];
+      if (asked.length > 0) await settle(asked, purgeAll);
+    }
+    working = undefined;
+  };
+
+  const writeWaiting = async (group: readonly Waiting[]) => {
+    const growing = group.filter(({ changes }) => changes.some(({ sealed }) => sealed !== undefined));
+    const refused = growing.length > 0 ? await room.check(false).then(() => undefined, asError) : undefined;
+    if (refused !== undefined) for (const { done } of growing) done.reject(refused);
+    const written = refused === undefined ? group : group.filter((one) => !growing.includes(one));
+    if (written.length === 0) return;
+    await settle(
+      written.map(({ done }) => done),
+      () => writeGroup(written.flatMap(({ changes }) => changes)),
+    );
+  };
+
+  const start = (done: PromiseWithResolvers<void>): Promise<void> => {
+    working ??= work();
+    return done.promise;
+  };
+
+  const takeGroup = (): Waiting[] => {
+    let taken = 0;
+    let lengthBytes = 0;
+    for (const one of waiting) {
+      if (taken > 0 && lengthBytes + one.lengthBytes > MAX_GROUP_BYTES) break;
+      taken += 1;
+      lengthBytes += one.lengthBytes;
+    }
+    const group = waiting.slice(0, taken);
+    waiting = waiting.slice(taken);
+    return group;
+  };
+
+  const asError = (error: unknown) => storeErrorFrom(error, directory);
+
+  const settle = async (promises: readonly PromiseWithResolvers<void>[], action: () => Promise<void>) => {
+    try {
+      if (broken !== undefined) throw broken;
+      if (unsettled !== undefined) await settleHead(unsettled);
+      await action();
+      for (const { resolve } of promises) resolve();
+    } catch (error) {
+      for (const { reject } of promises) reject(asError(error));
+    }
+  };
+
+  const writeGroup = async (changes: readonly SealedChange[]) => {
+    const last = [...new Map(changes.map((change) => [change.key, change])).values()];
+    const before = await records.getMany(last.map(({ key }) => key));
+    const next = nextHead(keys.check, head, last, before);
+    try {
+      await records.write(last, sealValue(keys.seal, HEAD_NAME, encodeHead(next)));
+    } catch (error) {
+      unsettled = next;
+      await settleHead(next);
+      if (head !== next) throw error;
+      return;
+    }
+    await advance(next);
+  };
+
+  /** After a failed batch: opens the database again and looks how far it got. Without room for that, reads go on as before. */
+  const settleHead = async (candidate: Head) => {
+    await room.checkForRecovery();
+    await records.reopen();
+    const stored = await readHead(records, keys);
+    unsettled = undefined;
+    if (stored !== undefined && equalHeads(stored, head)) return;
+    if (stored !== undefined && equalHeads(stored, candidate)) return await advance(candidate);
+    broken = storeDamaged(directory, "after a failed write it holds something else than before");
+    throw broken;
+  };
+
+  const advance = async (next: Head) => {
+    try {
+      await anchor.write(next);
+    } catch (error) {
+      broken = asError(error);
+      throw broken;
+    }
+    head = next;
+  };
+
+  const purgeAll = async () => {
+    try {
+      await records.compact();
+    } catch (error) {
+      unsettled = head;
+      await settleHead(head);
+      throw error;
+    }
+  };
+
+  return {
+    get head() {
+      return head;
+    },
+    async commit(changes) {
+      if (closed) throw storeClosed();
+      const sealed = changes.map((change) => sealChange(keys, change));
+      if (sealed.length === 0) return;
+      const lengthBytes = sealed.reduce((sum, change) => sum + change.key.length + (change.sealed?.length ?? 0), 0);
+      const done = Promise.withResolvers<void>();
+      waiting.push({ changes: sealed, lengthBytes, done });
+      await start(done);
+    },
+    async purge() {
+      if (closed) throw storeClosed();
+      const done = Promise.withResolvers<void>();
+      purges.push(done);
+      await start(done);
+    },
+    async close() {
+      closed = true;
+      await working;
+    },
+  };
+}
+
+/** Undefined when there is no head or it does not open. */
+export async function readHead(records: Records, keys: StoreKeys): Promise<Head | undefined> {
+  const sealed = await records.readHead();
+  const bytes = sealed === undefined ? undefined : openValue(keys.seal, HEAD_NAME, sealed);
+  return bytes === undefined ? undefined : decodeHead(bytes);
+}
+
+/** The name that a record's value is bound to: no record can be taken for the head. */
+export const recordName = (key: string): string => `record ${key}`;
+
+export function checkKey(key: string): void {
+  if (key.length > 0 && key.length <= MAX_KEY_LENGTH && key.isWellFormed()) return;
+  throw new IntercloudError(
+    "BAD_RECORD_KEY",
+    "bad-request",
+    `a record's key has 1 to ${MAX_KEY_LENGTH} characters of Unicode`,
+  );
+}
+
+function sealChange(keys: StoreKeys, change: Change): SealedChange {
+  checkKey(change.key);
+  if (change.kind === "delete") return { key: change.key, sealed: undefined };
+  return { key: change.key, sealed: sealValue(keys.seal, recordName(change.key), change.value) };
+}

@@ -1,0 +1,43 @@
+/** How much room there is, and how much of it must stay free. */
+import { statfs } from "node:fs/promises";
+import { diskFull } from "./errors.ts";
+
+/** Bytes on the file system of `directory` that this process may still write. */
+export async function freeBytesOf(directory: string): Promise<number> {
+  const { bavail, bsize } = await statfs(directory);
+  return bavail * bsize;
+}
+
+// Small records come many thousand times a second; within this time they cannot fill the reserve.
+const FRESH_FOR_MS = 100;
+
+/** To open, LevelDB writes its log (4 MiB at most) into a table and begins a new log and MANIFEST. */
+const RECOVERY_BYTES = 16 * 1024 * 1024;
+
+export interface RoomGuard {
+  /** @throws IntercloudError DISK_FULL when less than the reserve is free. `fresh`: ask the system, not the last answer. */
+  check(fresh: boolean): Promise<void>;
+  /** @throws IntercloudError DISK_FULL when LevelDB could not be opened again for want of room. */
+  checkForRecovery(): Promise<void>;
+}
+
+/**
+ * Refuses to store more while the last `reserveBytes` are still free. LevelDB needs room to recover, to compact and thus
+ * to delete: a store that used up the last byte could not even make room again.
+ */
+export function createRoomGuard(directory: string, reserveBytes: number): RoomGuard {
+  let freeBytes = 0;
+  let askedAtMs = Number.NEGATIVE_INFINITY;
+  return {
+    async check(fresh) {
+      if (fresh || performance.now() - askedAtMs > FRESH_FOR_MS) {
+        freeBytes = await freeBytesOf(directory);
+        askedAtMs = performance.now();
+      }
+      if (freeBytes < reserveBytes) throw diskFull(directory);
+    },
+    async checkForRecovery() {
+      if ((await freeBytesOf(directory)) < RECOVERY_BYTES) throw diskFull(directory);
+    },
+  };
+}

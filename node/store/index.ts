@@ -1,0 +1,2 @@
+/** The node's store: small records that cannot shrink unnoticed, and large bodies as files beside them. */
+export { type OpenStore, openStore, type StoreOptions } from "./open.ts";
