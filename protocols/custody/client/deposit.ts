@@ -51,6 +51,11 @@ export interface DepositOptions {
   readonly copies: number;
   /** Who to take, in order of preference; the first that answers is home. */
   readonly candidates: readonly PeerName[];
+  /**
+   * Protocol 2: puts the user's share where it survives a power cut. Called before anything is sealed, because a deposit that
+   * exists without it cannot be read; when the deposit fails after that, the share is of no use any more.
+   */
+  readonly keepUserShare?: (tokenId: Uint8Array, share: Uint8Array) => Promise<void>;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: DepositProgress) => void;
 }
@@ -86,6 +91,7 @@ export async function deposit(user: CustodyUser, options: DepositOptions): Promi
     try {
       await bindAll(user, offer, signal);
       const poured = await pour(user, options, offer, deal, layered(options, salt, blockDigests, signal), signal);
+      if (options.protocol === 2) await options.keepUserShare?.(offer.terms.tokenId, new Uint8Array(deal.userSeed));
       const proof = await sealAll(user, options, offer, poured, signal);
       const userShare = options.protocol === 2 ? new Uint8Array(deal.userSeed) : undefined;
       const { tokenId, token } = offer.terms;
