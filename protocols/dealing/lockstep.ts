@@ -9,7 +9,7 @@ export interface Lockstep {
   readonly readers: readonly AsyncIterable<Uint8Array>[];
   /** Ends all readers with this error. Does nothing once they have ended. */
   stop(reason: unknown): void;
-  /** The readers that the others wait for, by index. */
+  /** The readers that the others wait for, or waited for when it was stopped, by index. */
   laggards(): number[];
 }
 
@@ -21,16 +21,18 @@ export function lockstep(step: () => readonly Uint8Array[] | undefined, count: n
   const queues: Uint8Array[][] = Array.from({ length: count }, () => []);
   let waiting: (() => void)[] = [];
   let ended = false;
-  let stopped: { readonly reason: unknown } | undefined;
+  let stopped: { readonly reason: unknown; readonly laggards: number[] } | undefined;
 
   const wakeAll = (): void => {
     const woken = waiting;
     waiting = [];
     for (const wake of woken) wake();
   };
+  const behind = (): number[] =>
+    [...queues.keys()].filter((index) => (queues[index] as Uint8Array[]).length >= stepsAhead);
   const stop = (reason: unknown): void => {
     if (stopped !== undefined) return;
-    stopped = { reason };
+    stopped = { reason, laggards: behind() };
     for (const queue of queues) queue.length = 0;
     wakeAll();
   };
@@ -67,7 +69,5 @@ export function lockstep(step: () => readonly Uint8Array[] | undefined, count: n
       if (!done) stop(new IntercloudError("STOPPED", "cancelled", "one of the readers of this stream went away"));
     }
   }
-  const laggards = (): number[] =>
-    [...queues.keys()].filter((index) => (queues[index] as Uint8Array[]).length >= stepsAhead);
-  return { readers: queues.map(reader), stop, laggards };
+  return { readers: queues.map(reader), stop, laggards: () => stopped?.laggards ?? behind() };
 }

@@ -377,5 +377,6 @@ describe("the sweep", () => {
     await sweepDeals(store, START_MS + LIFETIME_MS + 1);
     await sealing;
     expect(await stateOf(deal)).toBe("sealed");
+    expect(store.files.size).toBe(1);
   });
 });
