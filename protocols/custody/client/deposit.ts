@@ -3,36 +3,27 @@
  * keepers the ciphertext. Anything less is given up at every provider.
  */
 import { pipe } from "it-pipe";
-import { newAgreementKey } from "../../crypto/key-agreement.ts";
-import { type FreshDeal, requestDeal } from "../../dealing/client.ts";
-import { manifestDigest } from "../../dealing/manifest.ts";
-import { checkKeptRequest } from "../../identity/request.ts";
-import { NONCE_BYTES } from "../../rounds/constants.ts";
-import { coefficientOf, descriptorHash, encodeDescriptor, type Route } from "../../rounds/descriptor.ts";
+import type { FreshDeal } from "../../dealing/client.ts";
+import { coefficientOf, type Route } from "../../rounds/descriptor.ts";
 import { layer } from "../../rounds/layer.ts";
-import { maskKey } from "../../rounds/masks.ts";
 import { checkChain } from "../../tokens/chain.ts";
 import { MAX_MESSAGE_BYTES } from "../../tokens/constants.ts";
-import { hashBlocks, layeredBytes, layeredMessage, MESSAGE_SALT_BYTES, messageDigest } from "../../tokens/message.ts";
-import { encodeToken, type Token, tokenIdOf } from "../../tokens/token.ts";
+import { hashBlocks, layeredMessage, MESSAGE_SALT_BYTES, messageDigest } from "../../tokens/message.ts";
+import type { Token } from "../../tokens/token.ts";
 import { formatTokenText } from "../../tokens/token-text.ts";
-import { IntercloudError } from "../../wire/errors.ts";
+import { IntercloudError, type Status } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
 import type { PeerName } from "../../wire/transport.ts";
 import { abortOn } from "../abort-on.ts";
-import {
-  ASK_TIMEOUT_MS,
-  CUSTODY_PROTOCOL,
-  OPEN_TIMEOUT_MS,
-  REQUEST_LIFETIME_MS,
-  SEAL_TIMEOUT_MS,
-} from "../constants.ts";
-import { chainExpectation, type DepositTerms, readTerms } from "../deposit-terms.ts";
+import { ASK_TIMEOUT_MS, CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS, SEAL_TIMEOUT_MS } from "../constants.ts";
+import { chainExpectation, type DepositTerms } from "../deposit-terms.ts";
 import { chainShape } from "../messages.ts";
 import { chainDigest, encodeProof } from "../proof.ts";
 import { askAll } from "./ask-all.ts";
 import { chooseProviders } from "./choose-providers.ts";
-import { agreementKeyOf, type CustodyUser, notEnough, signedRequest } from "./user.ts";
+import { freshDeal } from "./fresh-deal.ts";
+import { makeOffer, type Offer } from "./offer.ts";
+import { type CustodyUser, notEnough, signedRequest } from "./user.ts";
 
 /** A message that can be read twice: once to make its digest, once to send it. */
 export interface MessageSource {
@@ -84,7 +75,7 @@ export async function deposit(user: CustodyUser, options: DepositOptions): Promi
   const salt = user.entropy(MESSAGE_SALT_BYTES);
   const [blockDigests, deal] = await both(signal, [
     (either) => hashMessage(options, salt, either),
-    (either) => dealFor(user, options, peers, either),
+    (either) => freshDeal(user, options, peers, either),
   ]);
   try {
     const offer = makeOffer(user, options, deal, messageDigest(salt, options.source.lengthBytes, blockDigests));
@@ -106,14 +97,6 @@ export async function deposit(user: CustodyUser, options: DepositOptions): Promi
   }
 }
 
-/** What the owner asks of the providers: the signed request, and the key half that only the owner has. */
-interface Offer {
-  readonly request: Uint8Array;
-  readonly manifest: Uint8Array;
-  readonly terms: DepositTerms;
-  readonly maskKeys: readonly Uint8Array[];
-}
-
 interface Poured {
   readonly links: readonly Uint8Array[];
   readonly keeping: Uint8Array;
@@ -124,82 +107,6 @@ async function hashMessage(options: DepositOptions, salt: Uint8Array, signal: Ab
   const { source } = options;
   const watched = watch(source.open(), signal, reporter(options, "hashing", source.lengthBytes));
   return await hashBlocks(salt, source.lengthBytes, watched);
-}
-
-/** Tries the dealers in turn; the next one is asked when one is away or busy. */
-async function dealFor(
-  user: CustodyUser,
-  options: DepositOptions,
-  peers: readonly PeerName[],
-  signal: AbortSignal,
-): Promise<FreshDeal> {
-  const { transport, session, clock, entropy, directory } = user;
-  const lengthBytes = layeredBytes(options.source.lengthBytes);
-  const onProgress = reporter(options, "dealing", lengthBytes);
-  let last: unknown;
-  for (const dealer of directory.dealers) {
-    try {
-      const { threshold } = options;
-      return await requestDeal({
-        ...{ transport, dealer, session, clock, entropy, threshold, providers: peers, lengthBytes, signal, onProgress },
-      });
-    } catch (error) {
-      last = error;
-      signal.throwIfAborted();
-      if (!(error instanceof IntercloudError) || !PASSING.has(error.status)) throw error;
-    }
-  }
-  const names = directory.dealers.map((dealer) => directory.nameOf(dealer)).join(", ") || "none is known";
-  const message = `no dealer could make a deal (${names}); try again when one is up, and all providers that it deals to`;
-  const details = last instanceof IntercloudError ? last.details : {};
-  throw new IntercloudError("NO_DEAL", "unreachable", message, details, last);
-}
-
-/** Failures that another dealer may not have. */
-const PASSING: ReadonlySet<string> = new Set(["unreachable", "busy", "timeout", "internal", "full"]);
-
-function makeOffer(user: CustodyUser, options: DepositOptions, deal: FreshDeal, digest: Uint8Array): Offer {
-  const { manifest, manifestBytes } = deal;
-  const roster = manifest.shares.slice(0, -1);
-  const nowMs = user.clock.nowMs();
-  const token = encodeToken({
-    version: 1,
-    digest,
-    owner: user.session.identity,
-    home: roster[0]!.peer,
-    createdAtMs: nowMs,
-    dealId: manifest.dealId,
-    manifestDigest: manifestDigest(manifestBytes),
-    providers: roster.length,
-    threshold: manifest.threshold,
-    protocol: options.protocol,
-    route: options.route,
-    lengthBytes: options.source.lengthBytes,
-    copies: options.copies,
-    policy: { form: "whole" },
-  });
-  const ephemeral = newAgreementKey(user.entropy);
-  const descriptor = encodeDescriptor({
-    version: 1,
-    kind: "deposit",
-    route: options.route,
-    dealId: manifest.dealId,
-    tokenId: tokenIdOf(token),
-    members: roster.map(({ point, peer }) => ({ point, peer })),
-    userPoint: roster.length + 1,
-    userKey: ephemeral.publicKey,
-    nonce: user.entropy(NONCE_BYTES),
-    offsetBytes: 0,
-    lengthBytes: manifest.lengthBytes,
-    expiresAtMs: nowMs + REQUEST_LIFETIME_MS,
-  });
-  const request = signedRequest(user, "deposit", { token, descriptor });
-  const terms = readTerms(checkKeptRequest(request, "deposit"), manifestBytes);
-  const roundHash = descriptorHash(descriptor);
-  const maskKeys = terms.descriptor.members.map((member) =>
-    maskKey(ephemeral, agreementKeyOf(user, member.peer), member, roundHash),
-  );
-  return { request, manifest: manifestBytes, terms, maskKeys };
 }
 
 async function bindAll(user: CustodyUser, offer: Offer, signal: AbortSignal): Promise<void> {
@@ -279,10 +186,26 @@ async function needAll(
   const [first] = failures;
   if (first === undefined) return;
   signal.throwIfAborted();
+  const missing = failures.map(({ peer }) => peer);
+  const full = failures.filter(({ error }) => error instanceof IntercloudError && error.status === "full");
+  if (full.length > 0)
+    throw noRoom(
+      user,
+      full.map(({ peer }) => peer),
+      full[0]?.error,
+    );
   const final = failures.find(({ error }) => error instanceof IntercloudError && !PASSING.has(error.status));
   if (final !== undefined) throw final.error;
-  const missing = failures.map(({ peer }) => peer);
   throw notEnough(user, terms.roster.length - missing.length, terms.roster.length, missing, first.error);
+}
+
+/** Failures of a provider that may be over when the user tries again. */
+const PASSING: ReadonlySet<Status> = new Set<Status>(["unreachable", "busy", "timeout", "internal"]);
+
+function noRoom(user: CustodyUser, peers: readonly PeerName[], cause: unknown): IntercloudError {
+  const names = peers.map((peer) => user.directory.nameOf(peer)).join(", ");
+  const message = `no room at ${names}: its disk is full, or you have as much there as you may; nothing was kept`;
+  return new IntercloudError("NO_ROOM", "full", message, { peers }, cause);
 }
 
 /** Best effort, at every provider; who cannot be reached burns it by itself when the deal expires. */

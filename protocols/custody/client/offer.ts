@@ -1,0 +1,66 @@
+/** What the owner asks of the providers in a deposit: the token, the round and the request that it signs. */
+import { newAgreementKey } from "../../crypto/key-agreement.ts";
+import type { FreshDeal } from "../../dealing/client.ts";
+import { manifestDigest } from "../../dealing/manifest.ts";
+import { checkKeptRequest } from "../../identity/request.ts";
+import { NONCE_BYTES } from "../../rounds/constants.ts";
+import { descriptorHash, encodeDescriptor } from "../../rounds/descriptor.ts";
+import { maskKey } from "../../rounds/masks.ts";
+import { encodeToken, tokenIdOf } from "../../tokens/token.ts";
+import { REQUEST_LIFETIME_MS } from "../constants.ts";
+import { type DepositTerms, readTerms } from "../deposit-terms.ts";
+import type { DepositOptions } from "./deposit.ts";
+import { agreementKeyOf, type CustodyUser, signedRequest } from "./user.ts";
+
+export interface Offer {
+  readonly request: Uint8Array;
+  readonly manifest: Uint8Array;
+  readonly terms: DepositTerms;
+  /** One for each provider, in point order. */
+  readonly maskKeys: readonly Uint8Array[];
+}
+
+/** @param digest the message digest */
+export function makeOffer(user: CustodyUser, options: DepositOptions, deal: FreshDeal, digest: Uint8Array): Offer {
+  const { manifest, manifestBytes } = deal;
+  const roster = manifest.shares.slice(0, -1);
+  const nowMs = user.clock.nowMs();
+  const token = encodeToken({
+    version: 1,
+    digest,
+    owner: user.session.identity,
+    home: roster[0]!.peer,
+    createdAtMs: nowMs,
+    dealId: manifest.dealId,
+    manifestDigest: manifestDigest(manifestBytes),
+    providers: roster.length,
+    threshold: manifest.threshold,
+    protocol: options.protocol,
+    route: options.route,
+    lengthBytes: options.source.lengthBytes,
+    copies: options.copies,
+    policy: { form: "whole" },
+  });
+  const ephemeral = newAgreementKey(user.entropy);
+  const descriptor = encodeDescriptor({
+    version: 1,
+    kind: "deposit",
+    route: options.route,
+    dealId: manifest.dealId,
+    tokenId: tokenIdOf(token),
+    members: roster.map(({ point, peer }) => ({ point, peer })),
+    userPoint: roster.length + 1,
+    userKey: ephemeral.publicKey,
+    nonce: user.entropy(NONCE_BYTES),
+    offsetBytes: 0,
+    lengthBytes: manifest.lengthBytes,
+    expiresAtMs: nowMs + REQUEST_LIFETIME_MS,
+  });
+  const request = signedRequest(user, "deposit", { token, descriptor });
+  const terms = readTerms(checkKeptRequest(request, "deposit"), manifestBytes);
+  const roundHash = descriptorHash(descriptor);
+  const maskKeys = terms.descriptor.members.map((member) =>
+    maskKey(ephemeral, agreementKeyOf(user, member.peer), member, roundHash),
+  );
+  return { request, manifest: manifestBytes, terms, maskKeys };
+}
