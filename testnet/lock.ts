@@ -5,9 +5,11 @@ import { IntercloudError } from "../protocols/wire/errors.ts";
 import { createFileAtomic } from "../runtime/atomic-file.ts";
 import { identifyProcess, type ProcessId, processState } from "./process.ts";
 
+export const LOCK_FILE = "testnet.lock";
+
 /** Runs `work` alone. @throws IntercloudError TESTNET_BUSY when another process is at it */
 export async function withLock<Result>(directory: string, work: () => Promise<Result>): Promise<Result> {
-  const file = path.join(directory, "testnet.lock");
+  const file = path.join(directory, LOCK_FILE);
   const self = JSON.stringify(identifyProcess(process.pid));
   await acquire(file, self);
   try {

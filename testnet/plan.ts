@@ -130,6 +130,6 @@ async function readJson<Schema extends v.GenericSchema>(
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     const message = `${file} cannot be used (${why}); end its processes, remove the directory and start a new testnet`;
-    throw new IntercloudError("TESTNET_DAMAGED", "damaged", message, {}, error);
+    throw new IntercloudError("TESTNET_DAMAGED", "internal", message, {}, error);
   }
 }

@@ -112,7 +112,7 @@ async function peerEnded(testnet: Testnet, peer: PlannedPeer): Promise<Interclou
 async function peerNotReady(testnet: Testnet, peer: PlannedPeer, causes: readonly string[]): Promise<IntercloudError> {
   const why = causes.length === 0 ? "" : ` (${causes.join(", ")})`;
   const message = `${peer.name} did not become ready in time${why}; ${await whatItSaid(testnet, peer)}`;
-  return new IntercloudError("PEER_NOT_READY", "timeout", message, { name: peer.name, causes });
+  return new IntercloudError("PEER_NOT_READY", "internal", message, { name: peer.name, causes });
 }
 
 async function whatItSaid(testnet: Testnet, peer: PlannedPeer): Promise<string> {
