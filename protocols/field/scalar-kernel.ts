@@ -31,5 +31,6 @@ function addProducts(target: Uint8Array, source: Uint8Array, coefficient: number
   // a table of its own for each call: V8 makes faster code of it than of a row of one large table
   const products = new Uint8Array(256);
   for (let element = 0; element < 256; element++) products[element] = multiply(coefficient, element);
-  for (let index = 0; index < target.length; index++) target[index]! ^= products[source[index]!]!;
+  const lengthBytes = target.length;
+  for (let index = 0; index < lengthBytes; index++) target[index] = target[index]! ^ products[source[index]!]!;
 }

@@ -31,7 +31,7 @@ export async function kernelBench(): Promise<Row[]> {
     compare(
       "kernel: dst ^= src, 64 KiB",
       () => xorInto(target, source),
-      () => xorByteByByte(target, source),
+      () => scalarKernel.addScaled(target, source, 1),
       null,
     ),
     compare(
@@ -53,10 +53,6 @@ type Buffers = [Uint8Array, Uint8Array, Uint8Array, Uint8Array];
 
 function randomBuffer(): Uint8Array {
   return new Uint8Array(randomBytes(BUFFER_BYTES));
-}
-
-function xorByteByByte(target: Uint8Array, source: Uint8Array): void {
-  for (let index = 0; index < target.length; index++) target[index]! ^= source[index]!;
 }
 
 function compare(name: string, ours: () => void, theirs: () => void, target: number | null): Row {
