@@ -195,11 +195,8 @@ export function createStreamTransport(host: StreamHost, options: TransportOption
     },
     async close() {
       if (stop.signal.aborted) return;
-      stop.abort(new IntercloudError("CLOSED", "cancelled", "this peer is shutting down"));
-      for (const client of clients.values()) client.close(stop.signal.reason);
-      const protocols = Array.from(served).filter(([, handlers]) => handlers.channels);
-      if (served.size > 0) await host.unhandle(CONTROL_PROTOCOL);
-      for (const [protocol] of protocols) await host.unhandle(protocol);
+      stop.abort(new IntercloudError("CLOSED", "unreachable", "this peer is shutting down", { peers: [self] }));
+      for (const client of clients.values()) client.close(cancelled(stop.signal.reason));
       await new Promise<void>((resolve) => {
         const disarm = clock.after(limits.shutdownMs, resolve);
         void Promise.all(running).then(() => {
@@ -207,6 +204,9 @@ export function createStreamTransport(host: StreamHost, options: TransportOption
           resolve();
         });
       });
+      // only now: a peer that comes meanwhile is told that we go, and not that we do not know the protocol
+      if (served.size > 0) await host.unhandle(CONTROL_PROTOCOL);
+      for (const [protocol, { channels }] of served) if (channels) await host.unhandle(protocol);
     },
   };
 }

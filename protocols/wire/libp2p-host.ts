@@ -1,0 +1,67 @@
+/** A libp2p node as we need it: TCP, Noise, Yamux, and limits that fit long transfers and many peers behind one address. */
+import { generateKeyPairFromSeed } from "@libp2p/crypto/keys";
+import { identify } from "@libp2p/identify";
+import type { Libp2p } from "@libp2p/interface";
+import { noise } from "@libp2p/noise";
+import { ping } from "@libp2p/ping";
+import { tcp } from "@libp2p/tcp";
+import { yamux } from "@libp2p/yamux";
+import { createLibp2p, type Libp2pOptions } from "libp2p";
+
+export interface HostLimits {
+  /** Beyond this, new connections are refused. */
+  readonly maxConnections: number;
+  /**
+   * New connections per second from one IP address. libp2p's own 5 is less than a testnet on one machine, or an office behind
+   * one address, opens at its start; the cost of a handshake, about 2 ms of a core, sets the upper end.
+   */
+  readonly inboundConnectionsPerSecond: number;
+  /** Handshakes going on at once; libp2p's own 10 refuses the eleventh node of a testnet that starts together. */
+  readonly maxPendingConnections: number;
+}
+
+export const DEFAULT_HOST_LIMITS: HostLimits = {
+  maxConnections: 1_000,
+  inboundConnectionsPerSecond: 100,
+  maxPendingConnections: 100,
+};
+
+/**
+ * A stream's window. Must stay under libp2p's read buffer (4 MiB), or a paused stream is reset when its window has grown;
+ * 1 MiB carries 20 MB/s over 50 ms, and is what a slow reader costs us in memory.
+ */
+const STREAM_WINDOW_BYTES = 1024 * 1024;
+
+type ServiceFactories = NonNullable<Libp2pOptions["services"]>;
+
+export interface HostOptions {
+  /** 32 bytes: the Ed25519 private key of this peer. */
+  readonly privateKeySeed: Uint8Array;
+  /** Multiaddrs; none for a peer that only asks. */
+  readonly listen: readonly string[];
+  /** More libp2p services, the DHT for one. */
+  readonly services?: ServiceFactories;
+  readonly limits?: Partial<HostLimits>;
+}
+
+export type Host = Libp2p;
+
+/** Starts listening. The owner stops it with `host.stop()`, after the transports on it are closed. */
+export async function createHost({ privateKeySeed, listen, services, limits }: HostOptions): Promise<Host> {
+  const { maxConnections, inboundConnectionsPerSecond, maxPendingConnections } = { ...DEFAULT_HOST_LIMITS, ...limits };
+  return (await createLibp2p({
+    privateKey: await generateKeyPairFromSeed("Ed25519", privateKeySeed),
+    addresses: { listen: [...listen] },
+    transports: [tcp()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: STREAM_WINDOW_BYTES } })],
+    connectionManager: {
+      maxConnections,
+      inboundConnectionThreshold: inboundConnectionsPerSecond,
+      maxIncomingPendingConnections: maxPendingConnections,
+    },
+    // libp2p's monitor kills a connection after one slow ping, with every transfer on it; libp2p-liveness.ts looks first
+    connectionMonitor: { enabled: false },
+    services: { ...services, identify: identify(), ping: ping() },
+  })) as unknown as Host;
+}
