@@ -58,7 +58,7 @@ export const signedDescriptorShape = v.strictObject({
 
 /** The descriptor of the peer whose key `signer` is. */
 export function signDescriptor(fields: Omit<PeerDescriptor, "version" | "peer">, signer: Signer): SignedDescriptor {
-  const descriptor: PeerDescriptor = { ...fields, version: 1, peer: peerNameOf(signer.publicKey) };
+  const descriptor = signedFields({ ...fields, version: 1, peer: peerNameOf(signer.publicKey) });
   return { ...descriptor, signature: signer.sign(DESCRIPTOR_DOMAIN, descriptorBytes(descriptor)) };
 }
 
@@ -77,13 +77,19 @@ export function checkDescriptor(value: unknown): SignedDescriptor {
 }
 
 export function isDescriptorSigned(descriptor: SignedDescriptor): boolean {
-  const { signature, ...unsigned } = descriptor;
-  return verifySignature(publicKeyOfPeer(descriptor.peer), DESCRIPTOR_DOMAIN, descriptorBytes(unsigned), signature);
+  const publicKey = publicKeyOfPeer(descriptor.peer);
+  return verifySignature(publicKey, DESCRIPTOR_DOMAIN, descriptorBytes(descriptor), descriptor.signature);
 }
 
 /** What is signed: deterministic CBOR of all fields but the signature. */
 export function descriptorBytes(descriptor: PeerDescriptor): Uint8Array {
-  return encodeCanonical({ ...descriptor });
+  return encodeCanonical({ ...signedFields(descriptor) });
+}
+
+/** Named one by one: an object with more fields, such as a signature, must not be signed with them. */
+function signedFields(descriptor: PeerDescriptor): PeerDescriptor {
+  const { version, name, peer, kind, agreementKey, addresses, duties, issuedAtMs } = descriptor;
+  return { version, name, peer, kind, agreementKey, addresses, duties, issuedAtMs };
 }
 
 function isPeerName(text: string): boolean {
