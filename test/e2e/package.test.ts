@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { ROOT } from "./intercloud.ts";
 
-const ROOT = path.resolve(import.meta.dirname, "../..");
 const run = promisify(execFile);
 
 let directory: string;

@@ -33,10 +33,12 @@ export const command: Command = {
   ],
   async run(context) {
     const directory = directoryOf(context);
+    if ((await findTestnet(directory)) === undefined) askedShape(context); // wrong numbers leave no directory behind
     await mkdir(directory, { recursive: true, mode: 0o700 });
     const testnet = await withLock(directory, async () => {
       const existing = await findTestnet(directory);
-      const testnet = existing === undefined ? await createNew(context, directory) : await reuse(context, existing);
+      const testnet =
+        existing === undefined ? await createTestnet(directory, askedShape(context)) : await reuse(context, existing);
       const startMs = performance.now();
       await remark(context, `starting ${testnet.plan.peers.length} processes in ${directory} ...`);
       await startPeers(testnet, testnet.plan.peers, { signal: context.signal });
@@ -48,9 +50,10 @@ export const command: Command = {
   },
 };
 
-async function createNew(context: CommandContext, directory: string): Promise<Testnet> {
+/** What a new testnet is to be like. @throws IntercloudError USAGE */
+function askedShape(context: CommandContext): TestnetShape {
   const providers = numberOption(context, "providers") ?? DEFAULT_SHAPE.providers;
-  const shape = {
+  const shape: TestnetShape = {
     providers,
     threshold: numberOption(context, "threshold") ?? Math.min(DEFAULT_SHAPE.threshold, providers),
     dealers: numberOption(context, "dealers") ?? DEFAULT_SHAPE.dealers,
@@ -60,7 +63,7 @@ async function createNew(context: CommandContext, directory: string): Promise<Te
       `--threshold ${shape.threshold} needs at least as many providers, and there are ${shape.providers}`,
     );
   }
-  return await createTestnet(directory, shape);
+  return shape;
 }
 
 /** A testnet that was stopped goes on with the data it had. */
