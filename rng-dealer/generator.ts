@@ -16,21 +16,22 @@ const PROBE_BYTES = 64;
 export interface Generator {
   /** @throws IntercloudError NO_ENTROPY when no source works. */
   readonly draw: Entropy;
-  /** All bytes handed out so far. */
-  drawnBytes(): number;
   /** The names of the sources that work. None means that `draw` refuses. */
   healthySources(): readonly string[];
   /** Overwrites the pool and refuses from then on. */
   close(): void;
 }
 
-/** Tests every source once; those that fail are left out. */
-export function createGenerator(sources: readonly Source[]): Generator {
+/**
+ * Tests every source once; those that fail are left out.
+ * @param onDrop is told the name of each source that is left out, now or later: an operator has to look.
+ */
+export function createGenerator(sources: readonly Source[], onDrop: (source: string) => void = () => {}): Generator {
   let healthy = sources.filter(passesProbe);
+  for (const source of sources) if (!healthy.includes(source)) onDrop(source.name);
   const pool = new Uint8Array(POOL_BYTES);
   const sourceBytes = new Uint8Array(POOL_BYTES);
   let poolUsedBytes = POOL_BYTES;
-  let drawnBytes = 0;
 
   /** XORs all sources into `target`. A source that fails is dropped for good: it does not come back half broken. */
   function fill(target: Uint8Array): void {
@@ -42,6 +43,7 @@ export function createGenerator(sources: readonly Source[]): Generator {
         source.fill(scratch);
       } catch {
         healthy = healthy.filter((each) => each !== source);
+        onDrop(source.name);
         continue;
       }
       for (let at = 0; at < target.length; at++) target[at] = (target[at] as number) ^ (scratch[at] as number);
@@ -68,13 +70,11 @@ export function createGenerator(sources: readonly Source[]): Generator {
       taken.fill(0);
       poolUsedBytes += lengthBytes;
     }
-    drawnBytes += lengthBytes;
     return bytes;
   }
 
   return {
     draw,
-    drawnBytes: () => drawnBytes,
     healthySources: () => healthy.map(({ name }) => name),
     close() {
       healthy = [];

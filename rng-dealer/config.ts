@@ -1,0 +1,67 @@
+/** A dealer's settings. `intercloud dealer init` writes `config.json` with the first few; the others have defaults. */
+import path from "node:path";
+import * as v from "valibot";
+import { DEAL_LIFETIME_MS, MAX_DEAL_BYTES, MAX_DEAL_LIFETIME_MS } from "../protocols/dealing/constants.ts";
+import { namePattern } from "../protocols/identity/descriptor.ts";
+import { type DeepReadonly, loadConfig } from "../runtime/config.ts";
+import { LOG_LEVELS } from "../runtime/log.ts";
+
+export const CONFIG_FILE = "config.json";
+export const KEY_FILE = "key.json";
+export const DESCRIPTOR_FILE = "descriptor.json";
+const FEDERATION_FILE = "federation.json";
+
+const wholeNumber = (min: number, max: number) => v.pipe(v.number(), v.safeInteger(), v.minValue(min), v.maxValue(max));
+const text = v.pipe(v.string(), v.minLength(1));
+
+const dealerConfigSchema = v.strictObject({
+  name: v.pipe(v.string(), v.regex(namePattern)),
+  /** Multiaddrs. */
+  listen: v.pipe(v.array(text), v.minLength(1)),
+  adminHost: text,
+  /** 0: any free port. */
+  adminPort: wholeNumber(0, 65_535),
+  logLevel: v.picklist(LOG_LEVELS),
+  /** Relative paths are relative to the dealer's directory. */
+  keyFile: text,
+  federationFile: text,
+  /** The Ed25519 public key, in hexadecimal, that must have signed the federation; empty: the one that it names itself. */
+  founder: v.pipe(v.string(), v.regex(/^([0-9a-f]{64})?$/)),
+  maxDeals: wholeNumber(1, 1000),
+  maxDealsPerIdentity: wholeNumber(1, 1000),
+  maxLengthBytes: wholeNumber(1, MAX_DEAL_BYTES),
+  dealLifetimeMs: wholeNumber(60_000, MAX_DEAL_LIFETIME_MS),
+});
+
+export type DealerConfig = DeepReadonly<v.InferOutput<typeof dealerConfigSchema>>;
+
+const defaults = {
+  adminHost: "127.0.0.1",
+  adminPort: 0,
+  logLevel: "info",
+  keyFile: KEY_FILE,
+  federationFile: FEDERATION_FILE,
+  founder: "",
+  // One deal takes a channel at each of its providers, which hold at most 16 for one peer.
+  maxDeals: 12,
+  maxDealsPerIdentity: 4,
+  maxLengthBytes: 64 * 1024 ** 3,
+  dealLifetimeMs: DEAL_LIFETIME_MS,
+};
+
+export interface DealerSettings {
+  readonly directory: string;
+  readonly flags?: Readonly<Record<string, unknown>>;
+  readonly env?: Readonly<Record<string, string | undefined>>;
+}
+
+/** Paths in the result are absolute. @throws what `loadConfig` throws. */
+export async function loadDealerConfig({ directory, flags = {}, env = {} }: DealerSettings): Promise<DealerConfig> {
+  const file = path.join(directory, CONFIG_FILE);
+  const config = await loadConfig(dealerConfigSchema, { defaults, file, env, flags });
+  return Object.freeze({
+    ...config,
+    keyFile: path.resolve(directory, config.keyFile),
+    federationFile: path.resolve(directory, config.federationFile),
+  });
+}
