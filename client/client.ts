@@ -1,0 +1,216 @@
+/** The SDK: deposits and retrieves as streams. Everything takes an AbortSignal; nothing is kept when it fails. */
+import type { Entropy } from "../protocols/crypto/entropy.ts";
+import { aesKeystream } from "../protocols/crypto/keystream.ts";
+import type { Signer } from "../protocols/crypto/signing.ts";
+import {
+  type CustodyUser,
+  type Deposited,
+  type DepositProgress,
+  type Directory,
+  deposit,
+  findProof,
+  type Listing,
+  listDeposits,
+  type MessageSource,
+  type Retrieval,
+  type RetrieveProgress,
+  type RetrieveWarning,
+  retrieve,
+} from "../protocols/custody/client/index.ts";
+import { surveyReady } from "../protocols/custody/client/ready-survey.ts";
+import { type Identity, identityOfKey } from "../protocols/identity/index.ts";
+import type { Route } from "../protocols/rounds/descriptor.ts";
+import { parseTokenText } from "../protocols/tokens/token-text.ts";
+import type { Clock } from "../protocols/wire/clock.ts";
+import { IntercloudError } from "../protocols/wire/errors.ts";
+import type { PeerName, Transport } from "../protocols/wire/transport.ts";
+import { type DepositChoice, type DepositSettings, depositPlan } from "./deposit-plan.ts";
+import { type Members, type ProofReport, reportCheckedProof, reportProof } from "./proof-report.ts";
+import { renewedSessions } from "./session.ts";
+import type { ShareStore } from "./shares.ts";
+import { bytesSource, type DepositSource, type OneShotSource } from "./sources.ts";
+import { spool } from "./spool.ts";
+
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface DepositCallOptions extends CallOptions, DepositChoice {
+  readonly onProgress?: (progress: DepositPhase) => void;
+}
+
+/** `reading` comes first when the message is a one-shot source, whose length is not known then. */
+export type DepositPhase =
+  | DepositProgress
+  | { readonly phase: "reading"; readonly doneBytes: number; readonly totalBytes: undefined };
+
+export interface RetrieveCallOptions extends CallOptions {
+  /** Default `fanout`, which is faster; the result is the same. */
+  readonly route?: Route | undefined;
+  readonly onProgress?: (progress: RetrieveProgress) => void;
+  readonly onWarning?: (warning: RetrieveWarning) => void;
+}
+
+/** How a provider of a deposit is just now. */
+export interface ProviderState {
+  readonly name: string;
+  readonly peer: PeerName;
+  /** Whether it answered and has its share. */
+  readonly answers: boolean;
+  /** Whether it answered and has the ciphertext. */
+  readonly holdsCiphertext: boolean;
+}
+
+export interface Shown {
+  readonly report: ProofReport;
+  /** What `verify` and `trace` check offline; worth keeping. */
+  readonly proof: Uint8Array;
+  readonly providers: readonly ProviderState[];
+}
+
+export interface Client extends AsyncDisposable {
+  readonly identity: Identity;
+  readonly members: Members;
+  /** @throws IntercloudError NOT_ENOUGH_PROVIDERS, NO_DEAL, EMPTY_MESSAGE, WRONG_NUMBERS ...; nothing is kept then. */
+  deposit(source: DepositSource, options?: DepositCallOptions): Promise<Deposited>;
+  /** @throws IntercloudError BAD_TOKEN, NO_SUCH_DEPOSIT, NOT_THE_OWNER, NOT_ENOUGH_PROVIDERS; the message may throw WRONG_BYTES. */
+  retrieve(tokenText: string, options?: RetrieveCallOptions): Promise<Retrieval>;
+  list(options?: CallOptions): Promise<Listing>;
+  show(tokenText: string, options?: CallOptions): Promise<Shown>;
+  /** A proof from `deposit` or `show` is checked offline, for a token the proof is fetched first. A broken chain is reported, not thrown. */
+  verify(proofOrToken: Uint8Array | string, options?: CallOptions): Promise<ProofReport>;
+  close(): Promise<void>;
+}
+
+/** What a client is made of; `openClient` puts it together for a real one. */
+export interface ClientParts {
+  readonly identityKey: Signer;
+  readonly directory: Directory;
+  /** Connects when it is first needed, so that a client is made in no time. */
+  connect(): Promise<Transport>;
+  readonly settings: DepositSettings;
+  readonly shares: ShareStore;
+  /** Where one-shot sources are kept until they are sent. */
+  readonly spoolDirectory: string;
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+}
+
+export function createClient(parts: ClientParts): Client {
+  const { identityKey, directory, settings, shares, spoolDirectory, clock, entropy } = parts;
+  const session = renewedSessions(identityKey, clock, entropy);
+  const over = new AbortController();
+  let connecting: Promise<Transport> | undefined;
+
+  function connected(): Promise<Transport> {
+    connecting ??= parts.connect();
+    return connecting;
+  }
+
+  async function user(): Promise<CustodyUser> {
+    over.signal.throwIfAborted();
+    // loaded here, because compiling the kernel takes longer than all the rest of a client
+    const [{ simdKernel }, transport] = await Promise.all([import("../protocols/field/index.ts"), connected()]);
+    return {
+      ...{ transport, clock, entropy, directory, tools: { keystream: aesKeystream, kernel: simdKernel } },
+      // asked for at each request, so that a long deposit goes on with a new tag when the first one ends
+      get session() {
+        return session();
+      },
+    };
+  }
+
+  const signalOf = (options: CallOptions) =>
+    options.signal === undefined ? over.signal : AbortSignal.any([over.signal, options.signal]);
+
+  async function depositRepeatable(
+    source: MessageSource,
+    options: DepositCallOptions,
+    signal: AbortSignal,
+  ): Promise<Deposited> {
+    const plan = depositPlan(settings, options, directory);
+    const { onProgress } = options;
+    let kept: Uint8Array | undefined;
+    try {
+      return await deposit(await user(), {
+        ...{ ...plan, source, signal },
+        ...(onProgress === undefined ? {} : { onProgress }),
+        async keepUserShare(tokenId, share) {
+          kept = tokenId;
+          await shares.keep(tokenId, share);
+        },
+      });
+    } catch (error) {
+      if (kept !== undefined) await shares.remove(kept);
+      throw error;
+    }
+  }
+
+  return {
+    identity: identityOfKey(identityKey.publicKey),
+    members: directory,
+    async deposit(source, options = {}) {
+      const signal = signalOf(options);
+      if (source instanceof Uint8Array) return await depositRepeatable(bytesSource(source), options, signal);
+      if (isRepeatable(source)) return await depositRepeatable(source, options, signal);
+      depositPlan(settings, options, directory); // wrong numbers are said before a long pipe is read
+      const report = (doneBytes: number) =>
+        options.onProgress?.({ phase: "reading", doneBytes, totalBytes: undefined });
+      const spooled = await spool(source, { directory: spoolDirectory, entropy, signal, onProgress: report });
+      try {
+        return await depositRepeatable(spooled, options, signal);
+      } finally {
+        await spooled[Symbol.asyncDispose]();
+      }
+    },
+    async retrieve(tokenText, options = {}) {
+      const token = parseTokenText(tokenText);
+      const { onProgress, onWarning } = options;
+      return await retrieve(await user(), {
+        ...{ token, route: options.route ?? "fanout", signal: signalOf(options) },
+        ...(onProgress === undefined ? {} : { onProgress }),
+        ...(onWarning === undefined ? {} : { onWarning }),
+        userShare: (tokenId) => shares.find(tokenId),
+      });
+    },
+    async list(options = {}) {
+      return await listDeposits(await user(), signalOf(options));
+    },
+    async show(tokenText, options = {}) {
+      const token = parseTokenText(tokenText);
+      const signal = signalOf(options);
+      const asking = await user();
+      const { proof, bytes } = await findProof(asking, token, signal);
+      const survey = surveyReady(asking, proof.terms, signal);
+      await survey.until(() => false); // all of them
+      signal.throwIfAborted();
+      const providers = proof.terms.roster.map((peer) => {
+        const ready = survey.ready.find((each) => each.peer === peer);
+        const holdsCiphertext = ready?.holdsCiphertext === true;
+        return { name: directory.nameOf(peer), peer, answers: ready !== undefined, holdsCiphertext };
+      });
+      return { report: reportCheckedProof(proof, directory), proof: bytes, providers };
+    },
+    async verify(proofOrToken, options = {}) {
+      if (typeof proofOrToken !== "string") return reportProof(proofOrToken, directory);
+      const token = parseTokenText(proofOrToken);
+      const { proof } = await findProof(await user(), token, signalOf(options));
+      return reportCheckedProof(proof, directory);
+    },
+    async close() {
+      over.abort(closed());
+      await (await connecting?.catch(() => undefined))?.close();
+    },
+    async [Symbol.asyncDispose]() {
+      await this.close();
+    },
+  };
+}
+
+function isRepeatable(source: MessageSource | OneShotSource): source is MessageSource {
+  return "open" in source && "lengthBytes" in source;
+}
+
+function closed(): IntercloudError {
+  return new IntercloudError("CLOSED", "cancelled", "the client was closed; open another one");
+}

@@ -1,0 +1,73 @@
+/** Proofs as people read them, and the error that a broken one ends in. */
+import { IntercloudError } from "../../protocols/wire/errors.ts";
+import type { BreakLine, ProofReport, Suspect } from "../proof-report.ts";
+import { bytesText, tableText } from "./text.ts";
+
+/** Enough to compare by eye; the whole digest is in --json. */
+const SHORT_DIGEST = 12;
+
+export function verifyText(report: ProofReport): string {
+  const valid = report.links.filter((link) => link.valid).length;
+  const fields = [
+    ["deposit", `${bytesText(report.lengthBytes)} (${report.lengthBytes} bytes), ${report.time}`],
+    ["token", report.token],
+    ["owner", report.owner],
+    ["dealer", nameText(report.dealer)],
+    ["chain", `${valid} of ${report.providers} links valid${report.firstBreak === null ? ", in order" : ""}`],
+    ["federation", federationText(report)],
+    ["verdict", report.valid ? "valid" : "NOT VALID"],
+  ];
+  return tableText(fields) + (report.firstBreak === null ? "" : breakText(report.firstBreak));
+}
+
+export function traceText(report: ProofReport): string {
+  const header = ["LINK", "PROVIDER", "TIME", "IN", "OUT", "STATE"];
+  const rows = report.links.map((link) => [
+    String(link.index),
+    nameText(link),
+    link.time ?? "-",
+    shortDigest(link.digestIn),
+    shortDigest(link.digestOut),
+    link.valid ? "valid" : `BROKEN: ${link.problem ?? "not valid"}`,
+  ]);
+  const kept = report.keeping === null ? "nothing" : shortDigest(report.keeping.digestKept);
+  const broken = report.firstBreak === null ? "the chain is whole\n" : breakText(report.firstBreak);
+  return `${tableText([header, ...rows])}${nameText(report.home)} keeps ${kept}\n${broken}${federationText(report)}\n`;
+}
+
+/** @throws IntercloudError CHAIN_BROKEN, NOT_MEMBERS: exit code 5, after the report was printed. */
+export function failWhenBroken({ firstBreak, federation }: ProofReport): void {
+  if (firstBreak !== null) {
+    const { index, problem, suspects } = firstBreak;
+    const who = suspects.length === 0 ? "" : ` (${suspects.map(nameText).join(" or ")})`;
+    throw new IntercloudError("CHAIN_BROKEN", "integrity", `the chain breaks at link ${index}: ${problem}${who}`, {
+      peers: suspects.map(({ peer }) => peer),
+    });
+  }
+  if (federation !== null && !federation.valid) {
+    const message = `not in our federation file: ${federation.strangers.join(", ")}; the signatures hold, but whose are they?`;
+    throw new IntercloudError("NOT_MEMBERS", "integrity", message, { peers: federation.strangers });
+  }
+}
+
+function federationText({ federation }: ProofReport): string {
+  if (federation === null)
+    return "not checked: there is no federation file here, so these are the signatures of unknown peers";
+  if (federation.valid) return "the dealer and all providers are members of our federation";
+  return `NOT MEMBERS of our federation: ${federation.strangers.join(", ")}`;
+}
+
+function breakText({ index, problem, suspects, signed }: BreakLine): string {
+  const lines = [`the chain breaks at link ${index}: ${problem}`];
+  for (const { by, says, digest } of signed) lines.push(`  ${nameText(by)} signed that ${shortDigest(digest)} ${says}`);
+  if (suspects.length > 0) lines.push(`  one of them it is: ${suspects.map(nameText).join(", ")}`);
+  return `${lines.join("\n")}\n`;
+}
+
+function nameText({ provider, peer }: Suspect): string {
+  return provider ?? peer;
+}
+
+function shortDigest(digest: string | null): string {
+  return digest?.slice(0, SHORT_DIGEST) ?? "-";
+}

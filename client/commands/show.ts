@@ -1,0 +1,63 @@
+import { type Command, textOption, writeJson, writeText } from "../../runtime/command.ts";
+import { checkOutput, writeOutput } from "../output-file.ts";
+import { failWhenBroken } from "./proof-text.ts";
+import { PASSPHRASE_OPTION, tokenArgument, withClient } from "./shared.ts";
+import { bytesText, printable, tableText } from "./text.ts";
+
+export const command: Command = {
+  name: "show",
+  summary: "show what a token stands for, and who holds it and answers now",
+  arguments: [{ name: "TOKEN", summary: "as put printed it; - reads it from stdin" }],
+  options: [
+    { name: "proof", value: "FILE", summary: "write the proof of the deposit, which verify and trace check offline" },
+    PASSPHRASE_OPTION,
+  ],
+  async run(context) {
+    const tokenText = await tokenArgument(context);
+    const proofFile = textOption(context, "proof");
+    if (proofFile !== undefined) await checkOutput(proofFile, { force: false });
+    await withClient(context, async (client, { notes }) => {
+      const { report, proof, providers } = await client.show(tokenText, { signal: context.signal });
+      if (proofFile !== undefined) await writeOutput(proofFile, oneChunk(proof), { force: false });
+      const name = (await notes.find(report.token))?.name ?? null;
+      const { links: _, keeping: __, ...about } = report;
+      if (context.json) {
+        await writeJson(context, { ...about, name, holders: providers });
+      } else {
+        const answering = providers.filter(({ answers }) => answers).length;
+        const fields = [
+          ["token", report.token],
+          ["name", printable(name ?? "-")],
+          ["owner", report.owner],
+          ["home", report.home.provider ?? report.home.peer],
+          ["time", report.time],
+          ["length", `${bytesText(report.lengthBytes)} (${report.lengthBytes} bytes)`],
+          ["protocol", `${report.protocol}, ${report.form}, deposited by ${report.route}`],
+          ["needed", `${report.threshold} of ${report.providers} providers`],
+          ["answering", `${answering} of ${report.providers} now`],
+          ["chain", report.valid ? "valid" : "BROKEN; see trace"],
+        ];
+        const rows = providers.map((each, i) => [
+          each.name,
+          each.answers ? "answers" : "does not answer",
+          copyText(each, i < report.copies),
+        ]);
+        await writeText(context.stdout, `${tableText(fields)}\n${tableText(rows)}`);
+      }
+      failWhenBroken(report);
+    });
+  },
+};
+
+function copyText(
+  { answers, holdsCiphertext }: { answers: boolean; holdsCiphertext: boolean },
+  keeper: boolean,
+): string {
+  if (holdsCiphertext) return "share and ciphertext";
+  if (!keeper) return "share";
+  return answers ? "share; its copy of the ciphertext is missing" : "share and ciphertext";
+}
+
+async function* oneChunk(bytes: Uint8Array): AsyncIterable<Uint8Array> {
+  yield bytes;
+}

@@ -1,0 +1,89 @@
+/** From settings and flags to the numbers and the candidates of one deposit. */
+import type { Directory } from "../protocols/custody/client/index.ts";
+import { MIN_THRESHOLD } from "../protocols/rounds/constants.ts";
+import type { Route } from "../protocols/rounds/descriptor.ts";
+import { IntercloudError } from "../protocols/wire/errors.ts";
+import type { PeerName } from "../protocols/wire/transport.ts";
+
+/** What a user may choose about a deposit. */
+export interface DepositSettings {
+  /** n and t. */
+  readonly providers: number;
+  readonly threshold: number;
+  /** How many providers keep the ciphertext. */
+  readonly copies: number;
+  readonly protocol: 2 | 3;
+  readonly route: Route;
+  /** The name of the provider to take as home; the first of the federation file that answers by default. */
+  readonly home?: string | undefined;
+}
+
+/** What was chosen of it. */
+export type DepositChoice = { readonly [Name in keyof DepositSettings]?: DepositSettings[Name] | undefined };
+
+export interface DepositPlan extends Omit<DepositSettings, "home"> {
+  /** In the order of preference. */
+  readonly candidates: readonly PeerName[];
+}
+
+/** Two of them may be lost, and more than three copies of large bodies cost more than they help. */
+const DEFAULT_COPIES = 3;
+
+/**
+ * What was not chosen: all providers, and a majority of them to read, which is what a federation of that size would choose
+ * without further thought.
+ */
+export function withDefaults(chosen: DepositChoice, knownProviders: number): DepositSettings {
+  const { providers = knownProviders, home } = chosen;
+  return {
+    providers,
+    threshold: chosen.threshold ?? Math.floor(providers / 2) + 1,
+    copies: chosen.copies ?? Math.min(DEFAULT_COPIES, providers),
+    protocol: chosen.protocol ?? 3,
+    route: chosen.route ?? "chain",
+    home,
+  };
+}
+
+/** @throws IntercloudError WRONG_NUMBERS, UNKNOWN_HOME. */
+export function depositPlan(
+  settings: DepositSettings,
+  chosen: DepositChoice,
+  directory: Pick<Directory, "providers" | "nameOf">,
+): DepositPlan {
+  const known = directory.providers.length;
+  const providers = chosen.providers ?? settings.providers;
+  const threshold = chosen.threshold ?? settings.threshold;
+  // a deposit with fewer providers than the settings say has fewer copies too, unless copies were asked for
+  const copies = chosen.copies ?? Math.min(settings.copies, providers);
+  if (providers > known) {
+    throw wrongNumbers(`${providers} providers were asked for, and the federation file lists ${known}`);
+  }
+  if (threshold < MIN_THRESHOLD || threshold > providers) {
+    throw wrongNumbers(`the threshold is ${threshold}; it must be from ${MIN_THRESHOLD} to the ${providers} providers`);
+  }
+  if (copies < 1 || copies > providers) {
+    throw wrongNumbers(`${copies} copies were asked for; they must be from 1 to the ${providers} providers`);
+  }
+  return {
+    ...{ providers, threshold, copies },
+    protocol: chosen.protocol ?? settings.protocol,
+    route: chosen.route ?? settings.route,
+    candidates: homeFirst(directory, chosen.home ?? settings.home),
+  };
+}
+
+function homeFirst({ providers, nameOf }: Pick<Directory, "providers" | "nameOf">, home: string | undefined) {
+  if (home === undefined) return providers;
+  const first = providers.find((peer) => nameOf(peer) === home || peer === home);
+  if (first === undefined) {
+    const names = providers.map(nameOf).join(", ");
+    const message = `no provider is called "${home}"; the federation file lists ${names}`;
+    throw new IntercloudError("UNKNOWN_HOME", "bad-request", message);
+  }
+  return [first, ...providers.filter((peer) => peer !== first)];
+}
+
+function wrongNumbers(why: string): IntercloudError {
+  return new IntercloudError("WRONG_NUMBERS", "bad-request", `${why}; see --providers, --threshold and --copies`);
+}

@@ -1,0 +1,11 @@
+/** What a program imports: `import { openClient, openHome } from "intercloud"`. */
+export type { Identity } from "../protocols/identity/identity.ts";
+export type { Token } from "../protocols/tokens/token.ts";
+export { IntercloudError } from "../protocols/wire/errors.ts";
+export * from "./client.ts";
+export type { DepositSettings } from "./deposit-plan.ts";
+export * from "./home.ts";
+export { type OpenClientOptions, openClient } from "./open-client.ts";
+export { type ProofReport, reportProof } from "./proof-report.ts";
+export { memoryShares, type ShareStore } from "./shares.ts";
+export { type DepositSource, fileSource, type OneShotSource } from "./sources.ts";

@@ -1,0 +1,69 @@
+/** A client for real peers: over libp2p, with the addresses of the federation file. */
+import type { Signer } from "../protocols/crypto/signing.ts";
+import type { Directory } from "../protocols/custody/client/index.ts";
+import type { SignedFederation } from "../protocols/identity/federation.ts";
+import type { Transport } from "../protocols/wire/transport.ts";
+import { systemClock } from "../runtime/clock.ts";
+import { systemEntropy } from "../runtime/entropy.ts";
+import { type Client, createClient } from "./client.ts";
+import { type DepositChoice, withDefaults } from "./deposit-plan.ts";
+import type { Home } from "./home.ts";
+import { memoryShares, type ShareStore } from "./shares.ts";
+
+export type OpenClientOptions =
+  /** A home that `openHome` opened. */
+  | { readonly home: Home }
+  /** No home: everything is passed in. */
+  | {
+      readonly identityKey: Signer;
+      readonly federation: SignedFederation;
+      readonly settings?: DepositChoice;
+      /** Keeps the user's shares of Protocol 2 deposits. By default they end with the program, and what they open with them. */
+      readonly shares?: ShareStore;
+      /** For encrypted spool files of one-shot sources. */
+      readonly spoolDirectory: string;
+    };
+
+/** Connects when it is first needed. To be closed: `await client.close()`, or `await using`. */
+export function openClient(options: OpenClientOptions): Client {
+  const { identityKey, federation, settings, shares, spoolDirectory } = "home" in options ? options.home : options;
+  return createClient({
+    ...{ identityKey, spoolDirectory, clock: systemClock, entropy: systemEntropy },
+    directory: directoryOf(federation),
+    connect: () => connect(federation),
+    settings: withDefaults(settings ?? {}, federation.providers.length),
+    shares: shares ?? memoryShares(),
+  });
+}
+
+/** Who is who, as the federation file says. */
+export function directoryOf({ providers, dealers }: SignedFederation): Directory {
+  const byPeer = new Map([...providers, ...dealers].map((member) => [member.peer, member]));
+  return {
+    providers: providers.map(({ peer }) => peer),
+    dealers: dealers.map(({ peer }) => peer),
+    agreementKeyOf: (peer) => byPeer.get(peer)?.agreementKey,
+    nameOf: (peer) => byPeer.get(peer)?.name ?? peer,
+  };
+}
+
+/** A client is a peer with a name of its own for each process: nobody can follow it by that. It listens nowhere. */
+async function connect({ providers, dealers }: SignedFederation): Promise<Transport> {
+  const [{ createHost }, { createLibp2pTransport }] = await Promise.all([
+    import("../protocols/wire/libp2p-host.ts"),
+    import("../protocols/wire/libp2p-transport.ts"),
+  ]);
+  const addresses = new Map([...providers, ...dealers].map((member) => [member.peer, member.addresses]));
+  const host = await createHost({ privateKeySeed: systemEntropy(32), listen: [] });
+  const transport = createLibp2pTransport(host, {
+    clock: systemClock,
+    addressBook: { addressesOf: (peer) => addresses.get(peer) ?? [] },
+  });
+  return {
+    ...transport,
+    async close() {
+      await transport.close();
+      await host.stop();
+    },
+  };
+}

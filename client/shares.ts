@@ -1,0 +1,86 @@
+/**
+ * The user's own shares of Protocol 2 deposits: one file per deposit, sealed to a key that is derived from the identity's.
+ * Without its share such a deposit cannot be read, so a share is on disk before its deposit exists.
+ */
+import { mkdir, readFile, rm } from "node:fs/promises";
+import path from "node:path";
+import type { Entropy } from "../protocols/crypto/entropy.ts";
+import { type AgreementKey, agreementKeyFromSeed, deriveKey } from "../protocols/crypto/key-agreement.ts";
+import { openSealed, sealTo } from "../protocols/crypto/sealed-box.ts";
+import { IntercloudError } from "../protocols/wire/errors.ts";
+import { writeFileAtomic } from "../runtime/atomic-file.ts";
+
+export interface ShareStore {
+  /** On disk when it resolves. */
+  keep(tokenId: Uint8Array, share: Uint8Array): Promise<void>;
+  /** Undefined when it is not here. @throws IntercloudError SHARE_DAMAGED. */
+  find(tokenId: Uint8Array): Promise<Uint8Array | undefined>;
+  remove(tokenId: Uint8Array): Promise<void>;
+}
+
+/** @param identitySeed the identity's private key; only a key derived from it is kept in memory. */
+export function fileShares(directory: string, identitySeed: Uint8Array, entropy: Entropy): ShareStore {
+  const key = sharesKey(identitySeed);
+  return {
+    async keep(tokenId, share) {
+      await mkdir(directory, { recursive: true, mode: 0o700 });
+      await writeFileAtomic(
+        fileOf(directory, tokenId),
+        sealTo(key.publicKey, contextOf(tokenId), share, entropy),
+        0o600,
+      );
+    },
+    async find(tokenId) {
+      const file = fileOf(directory, tokenId);
+      const sealed = await readFile(file).catch((error: NodeJS.ErrnoException) => {
+        if (error.code === "ENOENT") return undefined;
+        throw error;
+      });
+      return sealed === undefined ? undefined : openShare(key, tokenId, sealed, file);
+    },
+    async remove(tokenId) {
+      await rm(fileOf(directory, tokenId), { force: true });
+    },
+  };
+}
+
+/** Shares that live as long as the program, for one that keeps them itself. */
+export function memoryShares(): ShareStore {
+  const shares = new Map<string, Uint8Array>();
+  return {
+    keep: async (tokenId, share) => void shares.set(hex(tokenId), share.slice()),
+    find: async (tokenId) => shares.get(hex(tokenId))?.slice(),
+    remove: async (tokenId) => void shares.delete(hex(tokenId)),
+  };
+}
+
+function openShare(key: AgreementKey, tokenId: Uint8Array, sealed: Uint8Array, file: string): Uint8Array {
+  try {
+    return openSealed(key, contextOf(tokenId), sealed);
+  } catch (cause) {
+    const message = `the share in ${file} is damaged or belongs to another identity; restore it from a copy of this home`;
+    throw new IntercloudError("SHARE_DAMAGED", "damaged", message, {}, cause);
+  }
+}
+
+function sharesKey(identitySeed: Uint8Array): AgreementKey {
+  const seed = deriveKey(identitySeed, new Uint8Array(), "intercloud/client-shares/v1");
+  try {
+    return agreementKeyFromSeed(seed);
+  } finally {
+    seed.fill(0);
+  }
+}
+
+/** Bound into the seal, so that a share cannot be put in the place of another. */
+function contextOf(tokenId: Uint8Array): string {
+  return `intercloud/user-share/v1 ${hex(tokenId)}`;
+}
+
+function fileOf(directory: string, tokenId: Uint8Array): string {
+  return path.join(directory, `${hex(tokenId)}.share`);
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("hex");
+}
