@@ -10,7 +10,7 @@ import { syncDirectory } from "../../runtime/atomic-file.ts";
 import type { RoomGuard } from "./disk.ts";
 import { storeErrorFrom, unlessMissing } from "./errors.ts";
 
-const NAME_PATTERN = /^[0-9a-f-]{1,128}$/;
+const NAME_PATTERN = /^[0-9a-z-]{1,128}$/;
 const PARTIAL_SUFFIX = ".partial";
 
 /** Measured: with chunks of 256 KiB the garbage of a read grows to 69 MiB before it is collected, with these to 30 MiB. */
@@ -70,7 +70,7 @@ export async function openBodies(directory: string, room: RoomGuard): Promise<Op
 
 function pathOf(directory: string, name: string): string {
   if (!NAME_PATTERN.test(name)) {
-    throw new IntercloudError("BAD_BODY_NAME", "bad-request", "a body's name is 1 to 128 of 0-9, a-f and -");
+    throw new IntercloudError("BAD_BODY_NAME", "bad-request", "a body's name is 1 to 128 of 0-9, a-z and -");
   }
   return join(directory, name);
 }

@@ -16,7 +16,7 @@ export interface Store {
   readonly bodies: BodyStore;
 }
 
-/** Large bytes kept as files beside the store. Names are lower-case hex and dashes, chosen by the caller. */
+/** Large bytes kept as files beside the store. Names are lower-case letters, digits and dashes, chosen by the caller. */
 export interface BodyStore {
   /**
    * Writes all of `source` to a file that exists under `name` only when everything is synced. Replaces an older one.
