@@ -1,7 +1,7 @@
 /** A dealer's settings. `intercloud dealer init` writes `config.json` with the first few; the others have defaults. */
 import path from "node:path";
 import * as v from "valibot";
-import { DEAL_LIFETIME_MS, MAX_DEAL_BYTES, MAX_DEAL_LIFETIME_MS } from "../protocols/dealing/constants.ts";
+import { DEAL_LIFETIME_MS, MAX_DEAL_BYTES, MAX_DEAL_LIFETIME_MS } from "../protocols/dealing/index.ts";
 import { namePattern } from "../protocols/identity/descriptor.ts";
 import { type DeepReadonly, loadConfig } from "../runtime/config.ts";
 import { LOG_LEVELS } from "../runtime/log.ts";

@@ -1,8 +1,7 @@
 /** The dealer peer: generator, federation, admin server, host and protocol, in the order in which they start. */
 import { aesKeystream } from "../protocols/crypto/keystream.ts";
 import { peerNameOf } from "../protocols/crypto/peer-name.ts";
-import { DEALING_PROTOCOL } from "../protocols/dealing/constants.ts";
-import { createDealServer } from "../protocols/dealing/server.ts";
+import { createDealServer, DEALING_PROTOCOL } from "../protocols/dealing/index.ts";
 import { simdKernel } from "../protocols/field/index.ts";
 import { memberWithPeer } from "../protocols/identity/federation.ts";
 import { createReplayGuard } from "../protocols/identity/replay-guard.ts";
@@ -36,6 +35,9 @@ export interface Dealer {
   /** Only while it runs. */
   adminUrl(): string | undefined;
 }
+
+/** Deals that were told to stop get this long, of the five seconds that a supervisor may wait for the process. */
+const HANDLERS_STOP_MS = 500;
 
 /** Puts a dealer together; `lifecycle.start()` starts it. */
 export function createDealer({ config, keys, log, sources = [osSource] }: DealerOptions): Dealer {
@@ -121,6 +123,7 @@ export function createDealer({ config, keys, log, sources = [osSource] }: Dealer
         };
         const opened = createLibp2pTransport(host, {
           clock: systemClock,
+          limits: { shutdownMs: HANDLERS_STOP_MS },
           addressBook: { addressesOf: (name) => member(name)?.addresses ?? [] },
           onFault: (error, requestId) => log.error("request-failed", { requestId, error }),
         });

@@ -1,5 +1,5 @@
 /** What a dealer counts. */
-import type { DealOutcome } from "../protocols/dealing/server.ts";
+import type { DealOutcome } from "../protocols/dealing/index.ts";
 import { type Metrics, SECONDS_BUCKETS } from "../runtime/metrics.ts";
 
 export interface DealerMetrics {

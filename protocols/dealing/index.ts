@@ -1,29 +1,8 @@
-/** Dealing: fresh shares of a random polynomial per byte, made by a dealer that keeps nothing. */
-export { type FreshDeal, type RequestDealOptions, requestDeal } from "./client.ts";
-export * from "./constants.ts";
-export {
-  burnDeal,
-  correctionName,
-  type HeldDeal,
-  heldDealChange,
-  heldDealKey,
-  loadHeldDeal,
-  shareOf,
-  withDeal,
-} from "./held-deal.ts";
+/** Dealing: fresh shares of a random polynomial per byte, made by a dealer that keeps nothing. What daemons need of it. */
+export { DEAL_LIFETIME_MS, DEALING_PROTOCOL, MAX_DEAL_BYTES, MAX_DEAL_LIFETIME_MS } from "./constants.ts";
+export { type HeldDeal, loadHeldDeal, shareOf } from "./held-deal.ts";
 export { createDealKeeper, type DealKeeperOptions } from "./keeper.ts";
-export {
-  checkManifest,
-  entryOfPeer,
-  type Manifest,
-  type ManifestEntry,
-  manifestDigest,
-  providerCount,
-  providersOf,
-  signManifest,
-  userEntry,
-} from "./manifest.ts";
 export type { ProviderDirectory } from "./members.ts";
-export { checkThreshold, correctedPoints, freePoints, isCorrected, userPoint } from "./points.ts";
+export type { DealLimits } from "./quota.ts";
 export { createDealServer, type DealOutcome, type DealServerOptions } from "./server.ts";
 export { sweepDeals } from "./staging.ts";

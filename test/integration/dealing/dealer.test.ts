@@ -121,6 +121,40 @@ const provider = async (index: number, dealer: string) => {
   return { store, descriptor };
 };
 
+/** Three providers, and the federation of them and the dealer in the dealer's directory. */
+async function federate(dealer: SignedDescriptor) {
+  const providers = [await provider(1, dealer.peer), await provider(2, dealer.peer), await provider(3, dealer.peer)];
+  const members = { providers: providers.map(({ descriptor }) => descriptor), dealers: [dealer] };
+  const federation = signFederation({ name: "test", ...members }, newSigner(systemEntropy));
+  await writeFederation(path.join(dealerDirectory(), "federation.json"), federation);
+  return providers;
+}
+
+/** A user on a host of its own, as a function that asks for a 2-of-n deal. */
+async function userOf(dealer: SignedDescriptor, members: readonly SignedDescriptor[]) {
+  const transport = transportOn(await startHost(systemEntropy(32), []), [dealer]);
+  const identityKey = newSigner(systemEntropy);
+  const session = openSession({
+    identity: identityOfKey(identityKey.publicKey),
+    identityKey,
+    purposes: ["deal"],
+    nowMs: systemClock.nowMs(),
+    lifetimeMs: 600_000,
+    entropy: systemEntropy,
+  });
+  return (lengthBytes: number) =>
+    requestDeal({
+      transport,
+      dealer: dealer.peer,
+      session,
+      clock: systemClock,
+      entropy: systemEntropy,
+      threshold: 2,
+      providers: members.map(({ peer }) => peer),
+      lengthBytes,
+    });
+}
+
 describe("a dealer", () => {
   it("deals to real peers over sockets, from its directory, and keeps nothing", async () => {
     const descriptor = await init();
@@ -135,36 +169,11 @@ describe("a dealer", () => {
     expect((await fetchText(`${dealer.adminUrl}/healthz`)).status).toBe(200);
 
     // The federation comes later, without a restart.
-    const providers = [await provider(1, dealer.peer), await provider(2, dealer.peer), await provider(3, dealer.peer)];
+    const providers = await federate(descriptor);
     const members = providers.map((each) => each.descriptor);
-    const federation = signFederation(
-      { name: "test", providers: members, dealers: [descriptor] },
-      newSigner(systemEntropy),
-    );
-    await writeFederation(path.join(dealerDirectory(), "federation.json"), federation);
     await until(async () => (await causes(dealer)).length === 0);
 
-    const transport = transportOn(await startHost(systemEntropy(32), []), [descriptor]);
-    const identityKey = newSigner(systemEntropy);
-    const session = openSession({
-      identity: identityOfKey(identityKey.publicKey),
-      identityKey,
-      purposes: ["deal"],
-      nowMs: systemClock.nowMs(),
-      lifetimeMs: 600_000,
-      entropy: systemEntropy,
-    });
-    const request = (lengthBytes: number) =>
-      requestDeal({
-        transport,
-        dealer: dealer.peer,
-        session,
-        clock: systemClock,
-        entropy: systemEntropy,
-        threshold: 2,
-        providers: members.map(({ peer }) => peer),
-        lengthBytes,
-      });
+    const request = await userOf(descriptor, members);
     for (const lengthBytes of [100, 5_000_000]) {
       const { manifest } = await request(lengthBytes);
       for (const { store } of providers) expect((await loadHeldDeal(store, manifest.dealId))?.state).toBe("dealt");
@@ -184,6 +193,31 @@ describe("a dealer", () => {
     await dealer.stop();
     await expect(fetchText(`${dealer.adminUrl}/healthz`)).rejects.toThrow();
     await expect(request(10)).rejects.toMatchObject({ status: "unreachable" });
+  });
+
+  it("stops in order while it deals", async () => {
+    const descriptor = await init();
+    const providers = await federate(descriptor);
+    const dealer = await start();
+    let begun = () => {};
+    const dealing = new Promise<void>((resolve) => {
+      begun = resolve;
+    });
+    for (const { store } of providers) {
+      store.onChunk = async () => {
+        begun();
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      };
+    }
+    const request = await userOf(
+      descriptor,
+      providers.map((each) => each.descriptor),
+    );
+    const asked = expect(request(200_000_000)).rejects.toMatchObject({ name: expect.stringMatching(/Error/) });
+    await dealing;
+    await dealer.stop();
+    await asked;
+    expect(lines.filter((line) => line.includes('"error"') || line.includes("step-not-stopped"))).toEqual([]);
   });
 
   it("needs the passphrase of its key file", async () => {

@@ -14,7 +14,7 @@ import { shareDigest } from "../../../protocols/rounds/share.ts";
 import { seededEntropy } from "./seeded.ts";
 
 export const THRESHOLD = 2;
-export const PROVIDERS = 3;
+
 export const START_MS = 1_700_000_000_000;
 export const LIFETIME_MS = 3_600_000;
 
