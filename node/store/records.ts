@@ -114,7 +114,9 @@ export async function openRecords(directory: string, createIfMissing: boolean): 
     clear: () => use((level) => level.clear()),
     async compact() {
       await use(async (level) => {
-        // LevelDB merges a range only down to where something new overlaps it; two fresh records span the whole range.
+        // From memory into a table, with all that was replaced meanwhile.
+        await level.compactRange(...WHOLE_RANGE);
+        // LevelDB leaves a table alone that nothing newer overlaps; two fresh records span the whole range.
         const head = await level.get(HEAD_KEY);
         const fresh = [putOf(HEAD_KEY, head ?? new Uint8Array()), putOf(END_KEY, new Uint8Array())];
         await level.batch(fresh, { sync: true });

@@ -36,12 +36,12 @@ async function compact(): Promise<void> {
   await store.close();
 }
 
-async function expectDamaged(): Promise<void> {
+async function expectDamaged(what = ""): Promise<void> {
   for (let attempt = 0; attempt < 2; attempt++) {
     await expect(open(directory)).rejects.toMatchObject({
       code: "STORE_DAMAGED",
       status: "damaged",
-      message: expect.stringContaining(directory),
+      message: expect.stringContaining(`${directory} is damaged: ${what}`),
     });
   }
 }
@@ -147,6 +147,15 @@ describe("what LevelDB hides", () => {
     await expectDamaged();
   });
 
+  test("the database is a copy that went its own way, one commit further than this store", async () => {
+    const copy = join(await newFolder(), "store");
+    await cp(directory, copy, { recursive: true });
+    await fill(directory, [[put("here", "1")]]);
+    await fill(copy, [[put("there", "1")], [put("there", "2")]]);
+    await replace(join(directory, "records"), join(copy, "records"));
+    await expectDamaged();
+  });
+
   test("the database is another store's, with the same key", async () => {
     const other = await newFolder();
     await fill(other, commits);
@@ -158,7 +167,7 @@ describe("what LevelDB hides", () => {
 describe("what somebody does to single records", () => {
   test("one is deleted", async () => {
     await withLevel(directory, (level) => level.del("r:record/7"));
-    await expectDamaged();
+    await expectDamaged("it holds 39 records where there were 40");
   });
 
   test("one is added", async () => {

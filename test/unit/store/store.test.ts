@@ -1,4 +1,4 @@
-import { mkdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import {
@@ -7,6 +7,7 @@ import {
   del,
   fill,
   KEY,
+  largest,
   newFolder,
   open,
   put,
@@ -209,18 +210,39 @@ test("after a purge no file holds a deleted or replaced value", async () => {
   await (await open(directory, { key: KEY })).close();
 });
 
-test("a value that was put and deleted within one log is purged as well", async () => {
+test.each(["new", "purged before"])(
+  "a value put and deleted within one log is purged (a store that is %s)",
+  async (kind) => {
+    const directory = await newFolder();
+    const store = await open(directory);
+    await store.commit([put("early", "x"), put("z-late", "x")]);
+    if (kind !== "new") await store.purge();
+    await store.commit([put("m-short-lived", "x".repeat(100))]);
+    const log = await readFile(await largest(directory, ".log"));
+    const keyAt = log.indexOf("r:m-short-lived");
+    expect(keyAt).toBeGreaterThan(0);
+    const sealed = log.subarray(keyAt + 20, keyAt + 100);
+    // Both the value and its deletion are in memory and in the log now, together.
+    await store.commit([del("m-short-lived")]);
+    expect(await anyFileHolds(directory, sealed)).toBe(true);
+    await store.purge();
+    expect(await anyFileHolds(directory, sealed)).toBe(false);
+    await store.close();
+  },
+);
+
+test("a purge among commits and reads disturbs neither", async () => {
   const directory = await newFolder();
-  await fill(directory, [[put("short-lived", "x".repeat(100))]]);
-  const sealed = await sealedValue(directory, "short-lived");
   const store = await open(directory);
-  // Both the value and its deletion are in memory and in the log now, together.
-  await store.commit([del("short-lived")]);
-  const before = store.purge();
-  const commits = Array.from({ length: 10 }, (_, index) => store.commit([put(`k${index}`, "v")]));
-  const reads = Array.from({ length: 10 }, () => store.get("k1"));
-  await Promise.all([before, ...commits, ...reads]);
-  expect(await anyFileHolds(directory, sealed)).toBe(false);
-  expect(store.recordCount).toBe(10);
+  await store.commit([put("a", "1")]);
+  const work = Array.from({ length: 20 }, async (_, index) => {
+    await store.commit([put(`k${index}`, `${index}`)]);
+    await store.purge();
+    expect(await store.get("a")).toEqual(text("1"));
+    expect(await store.get(`k${index}`)).toEqual(text(`${index}`));
+    expect((await contents(store, "a")).length).toBe(1);
+  });
+  await Promise.all(work);
+  expect(store.recordCount).toBe(21);
   await store.close();
 });
