@@ -56,7 +56,7 @@ export function memoryShares(): ShareStore {
 
 function openShare(key: AgreementKey, tokenId: Uint8Array, sealed: Uint8Array, file: string): Uint8Array {
   try {
-    return openSealed(key, contextOf(tokenId), sealed);
+    return new Uint8Array(openSealed(key, contextOf(tokenId), sealed));
   } catch (cause) {
     const message = `the share in ${file} is damaged or belongs to another identity; restore it from a copy of this home`;
     throw new IntercloudError("SHARE_DAMAGED", "damaged", message, {}, cause);

@@ -51,7 +51,8 @@ export async function readAll(stream: Readable, maxBytes: number, signal: AbortS
   const stop = () => void stream.destroy(signal.reason);
   signal.addEventListener("abort", stop, { once: true });
   try {
-    for await (const chunk of stream as AsyncIterable<Uint8Array>) {
+    for await (const read of stream as AsyncIterable<Uint8Array | string>) {
+      const chunk = typeof read === "string" ? Buffer.from(read) : read;
       lengthBytes += chunk.length;
       if (lengthBytes > maxBytes) {
         throw new IntercloudError("TOO_LONG", "bad-request", `stdin brought more than the ${maxBytes} bytes expected`);

@@ -1,0 +1,136 @@
+/** The SDK over a network in memory: the real protocol code, without sockets. */
+import { randomBytes } from "node:crypto";
+import { readdir } from "node:fs/promises";
+import path from "node:path";
+import { afterAll, expect, test } from "vitest";
+import { type Client, createClient } from "../../../client/client.ts";
+import { withDefaults } from "../../../client/deposit-plan.ts";
+import { memoryShares, type ShareStore } from "../../../client/shares.ts";
+import { peerNameOf } from "../../../protocols/crypto/peer-name.ts";
+import { newSigner, type Signer } from "../../../protocols/crypto/signing.ts";
+import { IntercloudError } from "../../../protocols/wire/errors.ts";
+import { systemClock } from "../../../runtime/clock.ts";
+import { bytesOf, collect, errorOf, sourceOf } from "../../support/bytes.ts";
+import { createWorld } from "../../support/custody-world.ts";
+import { testFolder } from "./folder.ts";
+
+const folder = await testFolder();
+const world = await createWorld({ providers: 5 });
+const entropy = (lengthBytes: number) => new Uint8Array(randomBytes(lengthBytes));
+const spoolDirectory = path.join(folder, "tmp");
+const owner = newSigner(entropy);
+const clients: Client[] = [];
+
+function newClient(identityKey: Signer = owner, shares: ShareStore = memoryShares()): Client {
+  const client = createClient({
+    ...{ identityKey, shares, spoolDirectory, entropy, clock: systemClock },
+    directory: world.user.directory,
+    connect: async () => world.network.transport(peerNameOf(newSigner(entropy).publicKey), { clock: systemClock }),
+    settings: withDefaults({ threshold: 3 }, 5),
+  });
+  clients.push(client);
+  return client;
+}
+
+afterAll(async () => {
+  await Promise.all(clients.map((client) => client.close()));
+  await world.close();
+  expect(world.faults).toEqual([]);
+});
+
+async function got(client: Client, tokenText: string): Promise<Uint8Array> {
+  return await collect((await client.retrieve(tokenText)).message);
+}
+
+test.each([
+  ["bytes", () => bytesOf(300_000, 1)],
+  ["a stream of unknown length", () => sourceOf(bytesOf(300_000, 1), 10_000)],
+  [
+    "a source that can be read twice",
+    () => ({ lengthBytes: 300_000, open: () => sourceOf(bytesOf(300_000, 1), 7_000) }),
+  ],
+])("%s are deposited and come back", async (_, source) => {
+  const client = newClient();
+  const phases = new Set<string>();
+  const { tokenText, token } = await client.deposit(source(), { onProgress: ({ phase }) => void phases.add(phase) });
+  expect(token).toMatchObject({ providers: 5, threshold: 3, copies: 3, lengthBytes: 300_000, owner: client.identity });
+  expect([...phases]).toEqual(expect.arrayContaining(["hashing", "pouring", "sealing"]));
+  expect(Buffer.compare(await got(client, tokenText), bytesOf(300_000, 1))).toBe(0);
+  expect(await readdir(spoolDirectory).catch(() => [])).toEqual([]);
+});
+
+test("the user's share of Protocol 2 is kept before the deposit exists, and needed to read it", async () => {
+  const shares = memoryShares();
+  const client = newClient(owner, shares);
+  const { tokenText } = await client.deposit(bytesOf(1_000, 2), { protocol: 2 });
+  expect(Buffer.compare(await got(client, tokenText), bytesOf(1_000, 2))).toBe(0);
+  expect(await errorOf(got(newClient(), tokenText))).toMatchObject({ code: "NO_USER_SHARE" });
+});
+
+test("a share that cannot be kept ends the deposit, and nothing of it is left anywhere", async () => {
+  const kept = memoryShares();
+  const full = { ...kept, keep: () => Promise.reject(new IntercloudError("DISK_FULL", "full", "no room")) };
+  const client = newClient(newSigner(entropy), full);
+  expect(await errorOf(client.deposit(bytesOf(1_000, 2), { protocol: 2 }))).toMatchObject({ code: "DISK_FULL" });
+  expect((await client.list()).deposits).toEqual([]);
+});
+
+test("a deposit that fails after its share was kept forgets the share", async () => {
+  const kept: string[] = [];
+  const shares = memoryShares();
+  const controller = new AbortController();
+  const watched: ShareStore = {
+    ...shares,
+    async keep(tokenId, share) {
+      await shares.keep(tokenId, share);
+      kept.push(Buffer.from(tokenId).toString("hex"));
+      controller.abort(new Error("stopped"));
+    },
+  };
+  const client = newClient(newSigner(entropy), watched);
+  const failed = client.deposit(bytesOf(1_000, 2), { protocol: 2, signal: controller.signal });
+  expect(await errorOf(failed)).toMatchObject({ code: "CANCELLED" });
+  expect(kept).toHaveLength(1);
+  expect(await shares.find(Buffer.from(kept[0] ?? "", "hex"))).toBeUndefined();
+  expect((await client.list()).deposits).toEqual([]);
+});
+
+test("deposits are listed for their owner only, and shown with who answers", async () => {
+  const mine = newClient(newSigner(entropy));
+  const { tokenText, proof } = await mine.deposit(bytesOf(10, 3), { providers: 4, copies: 2 });
+  expect((await mine.list()).deposits.map((each) => each.tokenText)).toEqual([tokenText]);
+  const stranger = newClient(newSigner(entropy));
+  expect((await stranger.list()).deposits).toEqual([]);
+  expect(await errorOf(stranger.retrieve(tokenText))).toMatchObject({ code: "NOT_THE_OWNER", status: "refused" });
+
+  world.kill(2);
+  const shown = await mine.show(tokenText);
+  world.revive(2);
+  expect(shown.providers.map(({ name, answers, holdsCiphertext }) => [name, answers, holdsCiphertext])).toEqual([
+    ["provider-1", true, true],
+    ["provider-2", false, false],
+    ["provider-3", true, false],
+    ["provider-4", true, false],
+  ]);
+  expect(Buffer.compare(shown.proof, proof)).toBe(0);
+  expect(shown.report).toMatchObject({ valid: true, token: tokenText, federation: { valid: true } });
+  expect(await mine.verify(tokenText)).toEqual(shown.report);
+  expect(await newClient(newSigner(entropy)).verify(proof)).toEqual(shown.report);
+});
+
+test("wrong numbers are said before a long stream is read", async () => {
+  let wasRead = false;
+  async function* source(): AsyncIterable<Uint8Array> {
+    wasRead = true;
+    yield bytesOf(10, 1);
+  }
+  expect(await errorOf(newClient().deposit(source(), { threshold: 6 }))).toMatchObject({ code: "WRONG_NUMBERS" });
+  expect(wasRead).toBe(false);
+});
+
+test("a client that is closed asks nobody any more", async () => {
+  const client = newClient();
+  await client.list();
+  await client[Symbol.asyncDispose]();
+  expect(await errorOf(client.list())).toMatchObject({ code: "CLOSED" });
+});

@@ -1,0 +1,126 @@
+/** What the user's commands do before anybody is asked: identities, and wrong use. */
+import { randomBytes } from "node:crypto";
+import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { expect, test } from "vitest";
+import { COMMAND_TABLE } from "../../../bin/commands.ts";
+import { createHome } from "../../../client/home.ts";
+import { peerNameOf } from "../../../protocols/crypto/peer-name.ts";
+import { formatTokenText } from "../../../protocols/tokens/token-text.ts";
+import { bytesOf } from "../../support/bytes.ts";
+import { runLine } from "../cli/harness.ts";
+import { testFederation } from "./federation.ts";
+import { filesBelow, testFolder } from "./folder.ts";
+
+const folder = await testFolder();
+const entropy = (lengthBytes: number) => new Uint8Array(randomBytes(lengthBytes));
+const home = path.join(folder, "home");
+await createHome({ directory: home, federation: testFederation(), settings: { threshold: 3 }, entropy });
+const file = path.join(folder, "message");
+await writeFile(file, "hello");
+const token = formatTokenText({ tokenId: bytesOf(32, 1), home: peerNameOf(bytesOf(32, 2)) });
+
+async function run(argv: readonly string[], env: Record<string, string> = {}, stdin = "") {
+  return await runLine(COMMAND_TABLE, argv, { env: { INTERCLOUD_HOME: home, ...env }, stdin });
+}
+
+test("id new makes one identity, and never a second", async () => {
+  const directory = path.join(folder, "id");
+  const made = await run(["id", "new", "--home", directory]);
+  expect(made).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/^key:\S+\n$/) });
+  expect(await run(["id", "show", "--home", directory])).toMatchObject({ exitCode: 0, stdout: made.stdout });
+  const shown = JSON.parse((await run(["id", "show", "--json", "--home", directory])).stdout);
+  expect(shown).toEqual({ identity: made.stdout.trim(), home: directory });
+  const before = await filesBelow(directory);
+  expect(await run(["id", "new", "--home", directory])).toMatchObject({ stdout: "", exitCode: 1 });
+  expect(await filesBelow(directory)).toEqual(before);
+  expect((await stat(directory)).mode & 0o777).toBe(0o700);
+});
+
+test("a sealed identity asks for its passphrase, and leaves its home only sealed", async () => {
+  const directory = path.join(folder, "sealed");
+  const passphrase = path.join(folder, "passphrase");
+  await writeFile(passphrase, "correct horse\n");
+  const withFile = ["--passphrase-file", passphrase, "--home", directory];
+  const made = await run(["id", "new", ...withFile]);
+  expect(await run(["id", "show", "--home", directory])).toMatchObject({ exitCode: 3, stdout: "" });
+  expect((await run(["id", "show", "--home", directory], { INTERCLOUD_PASSPHRASE: "wrong" })).exitCode).toBe(3);
+  expect((await run(["id", "show", ...withFile])).stdout).toBe(made.stdout);
+
+  const copy = path.join(folder, "copy.json");
+  const exporting = ["id", "export", "--home", directory];
+  const opened = { INTERCLOUD_PASSPHRASE: "correct horse" };
+  expect((await run(exporting, opened)).exitCode).toBe(2);
+  expect((await run([...exporting, "-o", "-"], opened)).exitCode).toBe(2);
+  expect((await run([...exporting, "-o", copy])).exitCode).toBe(2);
+  const other = path.join(folder, "other-passphrase");
+  await writeFile(other, "battery staple");
+  expect(await run([...exporting, "-o", copy, "--passphrase-file", other], opened)).toMatchObject({ exitCode: 0 });
+  expect((await run([...exporting, "-o", copy, "--passphrase-file", other], opened)).exitCode).toBe(1);
+
+  const elsewhere = path.join(folder, "elsewhere");
+  await mkdir(elsewhere);
+  await writeFile(path.join(elsewhere, "identity.json"), await readFile(copy), { mode: 0o600 });
+  const there = ["id", "show", "--home", elsewhere, "--passphrase-file", other];
+  expect((await run(there)).stdout).toBe(made.stdout);
+});
+
+test.each([
+  ["a word that is no token", ["get", "hello"]],
+  ["a token with a wrong character", ["get", `${token.slice(0, -1)}${token.endsWith("q") ? "p" : "q"}`]],
+  ["a token that is cut", ["get", token.slice(0, -1)]],
+  ["a token of two", ["get", token + token]],
+  ["no token", ["get"]],
+  ["a route that does not exist", ["get", token, "--route", "ring"]],
+  ["an output in no directory", ["get", token, "-o", path.join(folder, "no/where")]],
+  ["an output that exists", ["get", token, "-o", file]],
+  ["show of no token", ["show", "hello"]],
+  ["verify of neither a token nor a file", ["verify", "hello"]],
+  ["trace of a mistyped token", ["trace", token.slice(0, -1)]],
+  ["a file that is not there", ["put", path.join(folder, "none")]],
+  ["a directory", ["put", folder]],
+  ["nothing to put", ["put"]],
+  ["Protocol 4", ["put", file, "--protocol", "4"]],
+  ["a threshold of 1", ["put", file, "--threshold", "1"]],
+  ["a threshold above the providers", ["put", file, "--providers", "3", "--threshold", "4"]],
+  ["more providers than there are", ["put", file, "--providers", "6"]],
+  ["more copies than providers", ["put", file, "--copies", "6"]],
+  ["a flag that does not exist", ["put", file, "--hole"]],
+])("%s is wrong use: exit code 2, nothing on stdout, and a word on what to do", async (_, argv) => {
+  const { exitCode, stdout, stderr } = await run(argv);
+  expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: "" });
+  expect(stderr).toMatch(/^intercloud: .+\[\w+\]\n$/);
+});
+
+test("an empty message is wrong use, from a file and from a pipe", async () => {
+  const empty = path.join(folder, "empty");
+  await writeFile(empty, "");
+  for (const argument of [empty, "-"]) {
+    expect(await run(["put", argument])).toMatchObject({ exitCode: 2, stdout: "" });
+  }
+});
+
+test("without a home, every command says how to get one: exit code 3", async () => {
+  const nowhere = { INTERCLOUD_HOME: path.join(folder, "nowhere") };
+  for (const argv of [["put", file], ["get", token], ["list"], ["show", token], ["trace", token], ["id", "show"]]) {
+    const { exitCode, stdout, stderr } = await run(argv, nowhere);
+    expect({ argv, exitCode, stdout }).toEqual({ argv, exitCode: 3, stdout: "" });
+    expect(stderr).toContain("intercloud id new");
+  }
+});
+
+test("a misspelt setting in the home is wrong use", async () => {
+  const directory = path.join(folder, "typo");
+  await createHome({ directory, federation: testFederation(), settings: {}, entropy });
+  await writeFile(path.join(directory, "config.json"), '{"treshold": 3}');
+  expect(await run(["put", file, "--home", directory])).toMatchObject({
+    ...{ exitCode: 2, stdout: "", stderr: expect.stringContaining("threshold") },
+  });
+});
+
+test("with nobody up it is exit code 4, and says how many answered and how many are needed", async () => {
+  const { exitCode, stdout, stderr } = await run(["put", file]);
+  expect({ exitCode, stdout }).toEqual({ exitCode: 4, stdout: "" });
+  expect(stderr).toContain("0 of 5");
+  expect((await run(["get", "-"], {}, `${token}\n`)).exitCode).toBe(4);
+});
