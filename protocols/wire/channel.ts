@@ -30,7 +30,7 @@ export interface OwnedChannel extends Channel {
   finish(): Promise<void>;
 }
 
-/** How long a FAILURE may take to get out before the stream is broken. */
+/** How long a FAILURE may take to get out before the stream is broken, and a caller to say why it left a body. */
 const FAILURE_LINGER_MS = 2_000;
 
 export function createChannel(stream: ByteStream, options: ChannelOptions): OwnedChannel {
@@ -42,6 +42,7 @@ export function createChannel(stream: ByteStream, options: ChannelOptions): Owne
   let sending = false;
   let receiving = false;
   let closed = false;
+  let abandoned = false;
   let disarmLinger = () => {};
   const over = Promise.withResolvers<void>();
 
@@ -88,7 +89,7 @@ export function createChannel(stream: ByteStream, options: ChannelOptions): Owne
   function abort(reason?: unknown): void {
     if (failure) return;
     const told = reason instanceof IntercloudError;
-    const error = told ? reason : new IntercloudError("CANCELLED", "cancelled", "we gave this channel up", {}, reason);
+    const error = told ? reason : gaveUp(reason);
     incoming.stop(error);
     if (!told || closed) {
       fail(error);
@@ -155,6 +156,20 @@ export function createChannel(stream: ByteStream, options: ChannelOptions): Owne
     }
   }
 
+  /**
+   * A consumer left a body before its end, so the peer must stop sending. Why it left is known better by its caller, who is
+   * about to abort the channel with the reason; if it does not, we do.
+   */
+  function abandon(): void {
+    abandoned = true;
+    disarmLinger();
+    if (!failure) disarmLinger = clock.after(FAILURE_LINGER_MS, () => abort(gaveUp()));
+  }
+
+  function gaveUp(cause?: unknown): IntercloudError {
+    return new IntercloudError("CANCELLED", "cancelled", "we gave this channel up", {}, cause);
+  }
+
   /** After our end, a peer that does not end and that nobody reads from must not keep the stream for ever. */
   function armLinger(): void {
     disarmLinger();
@@ -164,6 +179,7 @@ export function createChannel(stream: ByteStream, options: ChannelOptions): Owne
   }
 
   async function close(): Promise<void> {
+    if (abandoned) abort(gaveUp());
     if (failure || closed) return;
     await exclusively(() => {
       closed = true;
@@ -200,7 +216,7 @@ export function createChannel(stream: ByteStream, options: ChannelOptions): Owne
           throw error;
         }
       }),
-    receiveBody: ({ lengthBytes }) => createIncomingBody({ peer, lengthBytes, receive, abort }),
+    receiveBody: ({ lengthBytes }) => createIncomingBody({ peer, lengthBytes, receive, abort, abandon }),
     async finish() {
       incoming.stop(new IntercloudError("CHANNEL_CLOSED", "internal", "this channel was finished by its owner"));
       await close().catch(abort);

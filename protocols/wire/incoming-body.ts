@@ -11,9 +11,11 @@ interface BodyParts {
   receive(): Promise<IncomingItem>;
   /** Ends the channel and tells the peer. */
   abort(reason: IntercloudError): void;
+  /** The consumer left before the end: nothing more can be received on the channel. */
+  abandon(): void;
 }
 
-export function createIncomingBody({ peer, lengthBytes, receive, abort }: BodyParts): IncomingBody {
+export function createIncomingBody({ peer, lengthBytes, receive, abort, abandon }: BodyParts): IncomingBody {
   let summary: BodySummary | undefined;
   let started = false;
 
@@ -51,8 +53,7 @@ export function createIncomingBody({ peer, lengthBytes, receive, abort }: BodyPa
       if (error instanceof IntercloudError) abort(error);
       throw error;
     } finally {
-      // the consumer left in the middle: the peer must not go on sending
-      if (!summary) abort(new IntercloudError("CANCELLED", "cancelled", "the consumer of this body gave it up"));
+      if (!summary) abandon();
     }
   }
 

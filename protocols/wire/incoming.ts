@@ -5,6 +5,9 @@
 import { type ByteStream, truncated } from "./byte-stream.ts";
 import { createFrameReader, type Item } from "./frame.ts";
 
+/** What is dropped after nobody reads any more, so that the end behind it is seen: as much as may be on its way. */
+const MAX_DROPPED_BYTES = 1024 * 1024;
+
 /** Items held for the consumer. Two, so that a FAILURE right behind one unread item is still seen. */
 const READ_AHEAD_ITEMS = 2;
 
@@ -31,18 +34,21 @@ export function createIncoming(stream: ByteStream, fail: (error: Error) => void)
   let end: Error | undefined;
   let failure: Error | undefined;
   let stopped: Error | undefined;
+  let droppedBytes = 0;
   let wakeConsumer = () => {};
   let wakePump = () => {};
+
+  const isFull = () => (stopped ? droppedBytes > MAX_DROPPED_BYTES : queue.length >= READ_AHEAD_ITEMS);
 
   async function pump(): Promise<boolean> {
     try {
       for (let item = await nextItem(); item !== null; item = await nextItem()) {
         if (item.kind === "failure") throw item.error;
-        if (stopped) continue;
-        queue.push(item);
+        if (stopped) droppedBytes += item.kind === "end" ? 0 : item.bytes.length;
+        else queue.push(item);
         wakeConsumer();
         // a broken stream has no sender to hold back: what is left of it is bounded and may end in a FAILURE
-        while (queue.length >= READ_AHEAD_ITEMS && !stopped && !stream.broken.aborted) {
+        while (isFull() && !stream.broken.aborted) {
           await new Promise<void>((resolve) => {
             wakePump = resolve;
           });

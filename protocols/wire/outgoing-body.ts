@@ -46,7 +46,7 @@ export async function sendFrames(source: AsyncIterable<Uint8Array>, writer: Fram
     await writer.write(endFrame(summary));
     return summary;
   } catch (error) {
-    iterator.return?.().catch(() => {});
+    iterator.return?.()?.catch(() => {});
     throw error;
   }
 }

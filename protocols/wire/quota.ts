@@ -18,33 +18,35 @@ export interface Quota {
 const MAX_IDLE_BUCKETS = 1_000;
 
 export function createQuota({ clock, ratePerSecond, burst }: QuotaOptions): Quota {
-  const buckets = new Map<PeerName, { tokens: number; atMs: number }>();
+  // counted in thousandths of a token, so that a whole rate per second is whole numbers per millisecond
+  const full = burst * 1000;
+  const buckets = new Map<PeerName, { level: number; atMs: number }>();
 
-  function tokensAt(bucket: { tokens: number; atMs: number }, nowMs: number): number {
+  function levelAt(bucket: { level: number; atMs: number }, nowMs: number): number {
     // a clock that was set back must not take tokens away
     const elapsedMs = Math.max(0, nowMs - bucket.atMs);
-    return Math.min(burst, bucket.tokens + (elapsedMs * ratePerSecond) / 1000);
+    return Math.min(full, bucket.level + elapsedMs * ratePerSecond);
   }
 
   function forgetFull(nowMs: number): void {
-    for (const [peer, bucket] of buckets) if (tokensAt(bucket, nowMs) >= burst) buckets.delete(peer);
+    for (const [peer, bucket] of buckets) if (levelAt(bucket, nowMs) >= full) buckets.delete(peer);
   }
 
   return {
-    take(peer, fullCost = 1) {
+    take(peer, cost = 1) {
       // what costs more than a full bucket is still possible, from a full bucket
-      const cost = Math.min(fullCost, burst);
+      const price = Math.min(cost * 1000, full);
       const nowMs = clock.nowMs();
       let bucket = buckets.get(peer);
       if (!bucket) {
         if (buckets.size >= MAX_IDLE_BUCKETS) forgetFull(nowMs);
-        bucket = { tokens: burst, atMs: nowMs };
+        bucket = { level: full, atMs: nowMs };
         buckets.set(peer, bucket);
       }
-      bucket.tokens = tokensAt(bucket, nowMs);
+      bucket.level = levelAt(bucket, nowMs);
       bucket.atMs = nowMs;
-      if (bucket.tokens < cost) return Math.ceil(((cost - bucket.tokens) * 1000) / ratePerSecond);
-      bucket.tokens -= cost;
+      if (bucket.level < price) return Math.ceil((price - bucket.level) / ratePerSecond);
+      bucket.level -= price;
       return 0;
     },
   };

@@ -83,6 +83,7 @@ function createPipe(): Pipe {
   const queue: Uint8Array[] = [];
   let unreadBytes = 0;
   let takenBytes = 0;
+  let thisTurnBytes = 0;
   let state: "open" | "finished" | "broken" = "open";
   let wakeReader: () => void = () => {};
   let wakeWriter: () => void = () => {};
@@ -95,8 +96,14 @@ function createPipe(): Pipe {
         if (part.length === 0) continue;
         queue.push(part);
         unreadBytes += part.length;
+        thisTurnBytes += part.length;
       }
       wakeReader();
+      if (thisTurnBytes > HIGH_WATER_BYTES) {
+        // a writer and a reader that are both quick must leave the event loop to others, as a real network does
+        await new Promise((resolve) => setImmediate(resolve));
+        thisTurnBytes = 0;
+      }
       while (unreadBytes > HIGH_WATER_BYTES && !isBroken() && !pipe.finished()) {
         await new Promise<void>((resolve) => {
           wakeWriter = resolve;
