@@ -30,7 +30,7 @@ export interface ByteStream {
 /** A stream as a peer receives or opens it: made by a network that knows who is at the other end. */
 export interface StreamHost {
   readonly peer: PeerName;
-  /** @throws IntercloudError UNREACHABLE, or the signal's reason. */
+  /** @throws IntercloudError UNREACHABLE; RemoteError not-found when the peer does not serve this; the signal's reason. */
   open(to: PeerName, streamProtocol: string, signal: AbortSignal): Promise<ByteStream>;
   handle(streamProtocol: string, onStream: (stream: ByteStream) => void): Promise<void>;
   unhandle(streamProtocol: string): Promise<void>;

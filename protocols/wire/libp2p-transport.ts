@@ -4,12 +4,11 @@ import { peerIdFromString } from "@libp2p/peer-id";
 import { multiaddr } from "@multiformats/multiaddr";
 import { publicKeyOfPeer } from "../crypto/peer-name.ts";
 import { type StreamHost, unreachable } from "./byte-stream.ts";
-import { RemoteError } from "./errors.ts";
 import type { Host } from "./libp2p-host.ts";
 import { watchLiveness } from "./libp2p-liveness.ts";
 import { createLibp2pStream } from "./libp2p-stream.ts";
 import { DEFAULT_LIMITS } from "./limits.ts";
-import { CONTROL_PROTOCOL, createStreamTransport, type TransportOptions } from "./stream-transport.ts";
+import { createStreamTransport, notServed, type TransportOptions } from "./stream-transport.ts";
 import type { PeerName, Transport } from "./transport.ts";
 
 export interface AddressBook {
@@ -87,10 +86,7 @@ export function createLibp2pTransport(host: Host, options: Libp2pTransportOption
         });
         return createLibp2pStream(stream, to, () => liveness.heard(to));
       } catch (error) {
-        if (hasName(error, "UnsupportedProtocolError") && protocol !== CONTROL_PROTOCOL) {
-          throw new RemoteError(to, "not-found");
-        }
-        throw unreachable(to, error);
+        throw hasName(error, "UnsupportedProtocolError") ? notServed(to, protocol) : unreachable(to, error);
       }
     },
     async handle(protocol, onStream) {

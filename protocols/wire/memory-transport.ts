@@ -1,7 +1,7 @@
 /** A network in memory: the same transports as over libp2p, on pairs of streams, with peers that can be killed. */
 import { type ByteStream, type StreamHost, unreachable } from "./byte-stream.ts";
 import { createStreamPair } from "./stream-pair.ts";
-import { createStreamTransport, type Sent, type TransportOptions } from "./stream-transport.ts";
+import { createStreamTransport, notServed, type Sent, type TransportOptions } from "./stream-transport.ts";
 import type { PeerName, Transport } from "./transport.ts";
 
 export interface MemoryNetworkOptions {
@@ -27,8 +27,10 @@ export function createMemoryNetwork({ observe }: MemoryNetworkOptions = {}): Mem
   const streams = new Map<ByteStream, readonly [PeerName, PeerName]>();
 
   function open(from: PeerName, to: PeerName, streamProtocol: string): ByteStream {
-    const onStream = hosts.get(to)?.handlers.get(streamProtocol);
-    if (dead.has(from) || dead.has(to) || !onStream) throw unreachable(to);
+    const handlers = hosts.get(to)?.handlers;
+    if (dead.has(from) || dead.has(to) || !handlers || handlers.size === 0) throw unreachable(to);
+    const onStream = handlers.get(streamProtocol);
+    if (!onStream) throw notServed(to, streamProtocol);
     const [asking, answering] = createStreamPair(from, to, () => streams.delete(asking));
     streams.set(asking, [from, to]);
     onStream(answering);

@@ -8,13 +8,18 @@ import type { Clock } from "./clock.ts";
 import { encodeCanonical } from "./codec.ts";
 import { type ControlClient, cancelled, createControlClient, timedOut } from "./control-client.ts";
 import { refuseControl, serveControl } from "./control-server.ts";
-import { IntercloudError } from "./errors.ts";
+import { IntercloudError, RemoteError } from "./errors.ts";
 import { DEFAULT_LIMITS, RETRY_AFTER_MS, STREAM_COST, type TransportLimits } from "./limits.ts";
 import { createQuota } from "./quota.ts";
 import { createStreamPair } from "./stream-pair.ts";
 import type { CallOptions, Handlers, PeerName, Transport } from "./transport.ts";
 
 export const CONTROL_PROTOCOL = "/intercloud/control/1.0.0";
+
+/** A peer that serves nothing is not there for us; one that does not serve this one protocol says so. */
+export function notServed(peer: PeerName, streamProtocol: string): IntercloudError {
+  return streamProtocol === CONTROL_PROTOCOL ? unreachable(peer) : new RemoteError(peer, "not-found");
+}
 
 /** Something that is about to be sent, for audits in tests. `bytes` is a copy. */
 export interface Sent {
@@ -118,10 +123,10 @@ export function createStreamTransport(host: StreamHost, options: TransportOption
 
   /** A peer may ask itself: the same code on both sides, over a pair in memory. */
   function openToSelf(streamProtocol: string): ByteStream {
-    const handlers = served.get(streamProtocol);
-    if (streamProtocol !== CONTROL_PROTOCOL && !handlers?.channels) throw unreachable(self);
+    const isControl = streamProtocol === CONTROL_PROTOCOL;
+    if (isControl ? served.size === 0 : !served.get(streamProtocol)?.channels) throw notServed(self, streamProtocol);
     const [asking, answering] = createStreamPair(self, self);
-    if (streamProtocol === CONTROL_PROTOCOL) onControlStream(answering);
+    if (isControl) onControlStream(answering);
     else onChannelStream(streamProtocol, answering);
     return asking;
   }

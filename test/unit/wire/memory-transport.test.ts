@@ -233,4 +233,167 @@ describe("channels", () => {
     await settle();
     expect(results).toEqual([expect.objectContaining({ code: "TRUNCATED", details: { peers: ["A"] } }), true]);
   });
+
+  test("past the channels that one peer may hold it is busy; when one ends there is room again", async () => {
+    const { make } = setup({ limits: { channelsPerPeer: 2 } });
+    const [a, b, c] = [make("A"), make("B"), make("C")];
+    await b.serve(PROTOCOL, {
+      channels: {
+        hold: async (channel) => {
+          await channel.sendMessage("held");
+          await channel.receiveMessage();
+        },
+      },
+    });
+    const hold = async (from: Transport) => {
+      const channel = await from.open("B", PROTOCOL, "hold", null, soon);
+      await channel.receiveMessage();
+      return channel;
+    };
+    const first = await hold(a);
+    await hold(a);
+    expect(await errorOf(hold(a))).toMatchObject({ code: "REMOTE_BUSY", details: { retryAfterMs: 1_000 } });
+    await hold(c);
+    await first.sendMessage("go");
+    await first.close();
+    await settle();
+    await hold(a);
+  });
+
+  test("opening many channels uses up the rate", async () => {
+    const { make } = setup({ limits: { requestsPerSecond: 10, requestBurst: 30 } });
+    const [a, b] = [make("A"), make("B")];
+    await b.serve(PROTOCOL, { channels: { hi: async (channel) => channel.sendMessage("hi") } });
+    const hi = async () => await (await a.open("B", PROTOCOL, "hi", null, soon)).receiveMessage();
+    for (let i = 0; i < 3; i += 1) expect(await hi()).toBe("hi");
+    expect(await errorOf(hi())).toMatchObject({ code: "REMOTE_BUSY", details: { retryAfterMs: 1_000 } });
+  });
+
+  test("an unknown protocol or method is not-found", async () => {
+    const { make } = setup();
+    const [a, b] = [make("A"), make("B")];
+    await b.serve(PROTOCOL, { channels: {} });
+    const other = a.open("B", "/intercloud/other/1.0.0", "x", null, soon);
+    expect(await errorOf(other)).toMatchObject({ code: "REMOTE_NOT_FOUND" });
+    for (const method of ["x", "constructor"]) {
+      const channel = await a.open("B", PROTOCOL, method, null, soon);
+      expect(await errorOf(channel.receiveMessage())).toMatchObject({ code: "REMOTE_NOT_FOUND" });
+    }
+  });
+
+  test("a handler's error is told as its status with our request id; a bug goes to onFault once", async () => {
+    const faults: [unknown, string][] = [];
+    const { make } = setup({ faults });
+    const [a, b] = [make("A"), make("B")];
+    const bug = new TypeError("bug");
+    await b.serve(PROTOCOL, {
+      channels: {
+        refuse: () => Promise.reject(new IntercloudError("NOT_OWNER", "refused", "the text stays here")),
+        bug: () => Promise.reject(bug),
+        badSource: async (channel) => {
+          await channel.sendBody(
+            (async function* () {
+              yield new Uint8Array(1);
+              throw bug;
+            })(),
+          );
+        },
+      },
+    });
+    const fail = async (method: string) => {
+      const channel = await a.open("B", PROTOCOL, method, null, soon);
+      return (await errorOf(collect(channel.receiveBody({ lengthBytes: 10 })))) as IntercloudError;
+    };
+    expect(await fail("refuse")).toMatchObject({ code: "REMOTE_REFUSED", details: { requestId: expect.any(String) } });
+    expect(faults).toEqual([]);
+    for (const method of ["bug", "badSource"]) {
+      const told = await fail(method);
+      await settle();
+      expect(told.status).toBe("internal");
+      expect(faults.splice(0)).toEqual([[bug, told.details.requestId]]);
+    }
+  });
+
+  test("a handler that is cut off by its asker is no fault", async () => {
+    const faults: unknown[] = [];
+    const { make } = setup({ faults });
+    const [a, b] = [make("A"), make("B")];
+    await b.serve(PROTOCOL, {
+      channels: {
+        wait: async (_, __, { signal }) => {
+          await new Promise((resolve) => signal.addEventListener("abort", resolve));
+          throw new TypeError("some consequence of the abort");
+        },
+      },
+    });
+    const channel = await a.open("B", PROTOCOL, "wait", null, soon);
+    await settle();
+    channel.abort(new IntercloudError("CANCELLED", "cancelled", "enough"));
+    await settle();
+    expect(faults).toEqual([]);
+  });
+
+  test("an opening that is not one is told bad-request", async () => {
+    const { make, clock } = setup();
+    const [a, b] = [make("A"), make("B")];
+    await b.serve(PROTOCOL, { channels: { m: async () => {} } });
+    // a transport of ours always opens rightly: a method name over the limit is the one thing it lets through
+    const channel = await a.open("B", PROTOCOL, "m".repeat(65), null, soon);
+    expect(await errorOf(channel.receiveMessage())).toMatchObject({ code: "REMOTE_BAD_REQUEST" });
+    await settle();
+    expect(clock.pending()).toBe(0);
+  });
+
+  test("to oneself work the same way", async () => {
+    const { make } = setup();
+    const a = make("A");
+    await a.serve(PROTOCOL, { channels: { hi: async (channel) => channel.sendMessage("hi") } });
+    const channel = await a.open("A", PROTOCOL, "hi", null, soon);
+    expect(await channel.receiveMessage()).toBe("hi");
+    await channel.close();
+  });
+});
+
+describe("close", () => {
+  test("tells handlers, ends what we asked for, tells askers that we go, and refuses what comes later", async () => {
+    const { make, clock } = setup();
+    const [a, b, c] = [make("A"), make("B"), make("C")];
+    const contexts: Context[] = [];
+    await b.serve(PROTOCOL, {
+      asks: { hang: hanging(contexts) },
+      channels: {
+        hang: async (_, __, context) => {
+          await hanging(contexts)(null, context);
+        },
+      },
+    });
+    await c.serve(PROTOCOL, { asks: { hang: hanging([]) } });
+    const channel = await a.open("B", PROTOCOL, "hang", null, soon);
+    const asked = errorOf(a.ask("B", PROTOCOL, "hang", null, soon));
+    const own = errorOf(b.ask("C", PROTOCOL, "hang", null, soon));
+    await settle();
+    await b.close();
+    expect(contexts.map(({ signal }) => signal.aborted)).toEqual([true, true]);
+    expect(await own).toMatchObject({ code: "CANCELLED" });
+    expect(await asked).toMatchObject({ code: "UNREACHABLE" });
+    expect(await errorOf(channel.receiveMessage())).toMatchObject({ code: "REMOTE_UNREACHABLE" });
+    expect(await errorOf(a.ask("B", PROTOCOL, "hang", null, soon))).toMatchObject({ code: "UNREACHABLE" });
+    expect(await errorOf(b.ask("C", PROTOCOL, "hang", null, soon))).toMatchObject({ code: "CLOSED" });
+    await b.close();
+    await Promise.all([a.close(), c.close()]);
+    await settle();
+    expect(clock.pending()).toBe(0);
+  });
+
+  test("does not wait for ever for a handler that does not stop", async () => {
+    const { make, clock } = setup();
+    const [a, b] = [make("A"), make("B")];
+    await b.serve(PROTOCOL, { asks: { stuck: () => new Promise(() => {}) } });
+    const asked = errorOf(a.ask("B", PROTOCOL, "stuck", null, soon));
+    await settle();
+    const closed = b.close();
+    await asked;
+    await clock.advance(2_000);
+    await closed;
+  });
 });
