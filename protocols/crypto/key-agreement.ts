@@ -16,8 +16,12 @@ export interface AgreementKey {
   agree(otherPublicKey: Uint8Array): Uint8Array;
 }
 
+/** @param seed 32 bytes, the private key of RFC 7748. @throws IntercloudError BAD_KEY for another length. */
 export function agreementKeyFromSeed(seed: Uint8Array): AgreementKey {
-  const privateKey = createPrivateKey({ key: Buffer.concat([PKCS8_HEAD, seed]), format: "der", type: "pkcs8" });
+  requireLength(seed, "secret");
+  const der = Buffer.concat([PKCS8_HEAD, seed]);
+  const privateKey = createPrivateKey({ key: der, format: "der", type: "pkcs8" });
+  der.fill(0);
   const spki = createPublicKey(privateKey).export({ format: "der", type: "spki" });
   return {
     publicKey: new Uint8Array(spki.subarray(SPKI_HEAD.length)),
@@ -30,6 +34,7 @@ export function newAgreementKey(entropy: Entropy): AgreementKey {
 }
 
 function agree(privateKey: KeyObject, otherPublicKey: Uint8Array): Uint8Array {
+  requireLength(otherPublicKey, "public");
   try {
     const publicKey = createPublicKey({
       key: Buffer.concat([SPKI_HEAD, otherPublicKey]),
@@ -37,10 +42,19 @@ function agree(privateKey: KeyObject, otherPublicKey: Uint8Array): Uint8Array {
       type: "spki",
     });
     // node:crypto fails when the result is all zeros, as RFC 7748 section 6.1 advises.
-    return new Uint8Array(diffieHellman({ privateKey, publicKey }));
+    const secret = diffieHellman({ privateKey, publicKey });
+    // not a copy, so that who wipes the result wipes the secret
+    return new Uint8Array(secret.buffer, secret.byteOffset, secret.length);
   } catch (cause) {
     throw new IntercloudError("BAD_KEY", "bad-request", "this X25519 public key cannot be used", {}, cause);
   }
+}
+
+/** OpenSSL would read the first 32 bytes of a longer key and ignore the rest. */
+function requireLength(key: Uint8Array, kind: "secret" | "public"): void {
+  if (key.length === AGREEMENT_KEY_BYTES) return;
+  const problem = `an X25519 ${kind} key is ${AGREEMENT_KEY_BYTES} bytes long, not ${key.length}`;
+  throw new IntercloudError("BAD_KEY", "bad-request", problem);
 }
 
 export function deriveKey(secret: Uint8Array, salt: Uint8Array, info: string, lengthBytes = 32): Uint8Array {

@@ -1,6 +1,8 @@
 /** Ed25519 (RFC 8032) by node:crypto. Every signature is over a domain, a zero byte and the message. */
 import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from "node:crypto";
+import { IntercloudError } from "../wire/errors.ts";
 import type { Entropy } from "./entropy.ts";
+import { isSmallOrder } from "./small-order.ts";
 
 export const PUBLIC_KEY_BYTES = 32;
 export const SIGNATURE_BYTES = 64;
@@ -16,9 +18,15 @@ export interface Signer {
   sign(domain: string, message: Uint8Array): Uint8Array;
 }
 
-/** @param seed 32 bytes, the private key of RFC 8032. */
+/** @param seed 32 bytes, the private key of RFC 8032. @throws IntercloudError BAD_KEY for another length. */
 export function signerFromSeed(seed: Uint8Array): Signer {
-  const privateKey = createPrivateKey({ key: Buffer.concat([PKCS8_HEAD, seed]), format: "der", type: "pkcs8" });
+  // OpenSSL would read the first 32 bytes of a longer seed and ignore the rest.
+  if (seed.length !== SEED_BYTES) {
+    throw new IntercloudError("BAD_KEY", "bad-request", `an Ed25519 seed is 32 bytes long, not ${seed.length}`);
+  }
+  const der = Buffer.concat([PKCS8_HEAD, seed]);
+  const privateKey = createPrivateKey({ key: der, format: "der", type: "pkcs8" });
+  der.fill(0);
   const spki = createPublicKey(privateKey).export({ format: "der", type: "spki" });
   const publicKey = new Uint8Array(spki.subarray(SPKI_HEAD.length));
   return {
@@ -31,7 +39,7 @@ export function newSigner(entropy: Entropy): Signer {
   return signerFromSeed(entropy(SEED_BYTES));
 }
 
-/** False for a wrong signature and for a public key that is not one. */
+/** False for a wrong signature, and for a public key that is not one or that everybody can sign for. */
 export function verifySignature(
   publicKey: Uint8Array,
   domain: string,
@@ -39,6 +47,7 @@ export function verifySignature(
   signature: Uint8Array,
 ): boolean {
   if (publicKey.length !== PUBLIC_KEY_BYTES || signature.length !== SIGNATURE_BYTES) return false;
+  if (isSmallOrder(publicKey)) return false;
   let key: KeyObject;
   try {
     key = createPublicKey({ key: Buffer.concat([SPKI_HEAD, publicKey]), format: "der", type: "spki" });
