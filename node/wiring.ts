@@ -137,6 +137,7 @@ export function createNode({ directory, config, keys, log }: NodeOptions): Node 
           onWarning: (event, fields) => log.warn(event, fields),
         });
         openedStore.set(opened);
+        events.onDisk(await opened.freeBytes());
         store.set(meteredStore(opened, events, onRemove));
         log.info("store-opened", { records: opened.recordCount });
       },
