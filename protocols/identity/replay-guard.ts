@@ -11,7 +11,8 @@ export interface ReplayGuard {
   admit(request: CheckedRequest, nowMs: number): void;
 }
 
-export function createReplayGuard(startedAtMs: number): ReplayGuard {
+/** @param maxNonces how many nonces it remembers before it answers BUSY */
+export function createReplayGuard(startedAtMs: number, maxNonces = MAX_SEEN_NONCES): ReplayGuard {
   const expiryOf = new Map<string, number>();
   return {
     admit(request, nowMs) {
@@ -19,8 +20,8 @@ export function createReplayGuard(startedAtMs: number): ReplayGuard {
       if (request.issuedAtMs < startedAtMs || expiryOf.has(key)) {
         throw new IntercloudError("REPLAYED", "replayed", "this request was seen before; make a new one");
       }
-      if (expiryOf.size >= MAX_SEEN_NONCES) forgetExpired(expiryOf, nowMs);
-      if (expiryOf.size >= MAX_SEEN_NONCES) {
+      if (expiryOf.size >= maxNonces) forgetExpired(expiryOf, nowMs);
+      if (expiryOf.size >= maxNonces) {
         throw new IntercloudError("BUSY", "busy", "too many requests in too short a time", { retryAfterMs: 1_000 });
       }
       expiryOf.set(key, request.expiresAtMs);
