@@ -29,8 +29,11 @@ export const closingContentShape = v.strictObject({
   chainDigest: fixedBytes(DIGEST_BYTES),
 });
 export const retrieveContentShape = v.strictObject({ descriptor: boundedBytes(MAX_DESCRIPTOR_BYTES) });
-export const tokenContentShape = v.strictObject({ tokenId });
-export const listContentShape = v.strictObject({ after: v.nullable(tokenId) });
+/** To give a deposit up; the same request goes to every provider. */
+export const abandonContentShape = v.strictObject({ tokenId });
+/** Questions name the provider that is asked, so that it cannot ask others in the owner's name. */
+export const showContentShape = v.strictObject({ tokenId, provider: text(64) });
+export const listContentShape = v.strictObject({ after: v.nullable(tokenId), provider: text(64) });
 
 export const bindShape = v.strictObject({ request, manifest: boundedBytes(MAX_MANIFEST_BYTES) });
 export const requestShape = v.strictObject({ request });

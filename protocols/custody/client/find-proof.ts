@@ -67,7 +67,7 @@ async function showFrom(
   tokenId: Uint8Array,
   signal: AbortSignal,
 ): Promise<FoundProof> {
-  const request = signedRequest(user, "read", { tokenId });
+  const request = signedRequest(user, "read", { tokenId, provider: peer });
   const options = { timeoutMs: ASK_TIMEOUT_MS, signal };
   const answer = await user.transport.ask(peer, CUSTODY_PROTOCOL, "show", { request }, options);
   const bytes = parseShape(showAnswerShape, answer, "show").proof;

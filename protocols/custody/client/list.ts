@@ -45,7 +45,7 @@ export async function listDeposits(user: CustodyUser, signal: AbortSignal): Prom
 async function* tokensAt(user: CustodyUser, peer: PeerName, signal: AbortSignal) {
   let after: Uint8Array | null = null;
   for (;;) {
-    const request = signedRequest(user, "read", { after });
+    const request = signedRequest(user, "read", { after, provider: peer });
     const options = { timeoutMs: ASK_TIMEOUT_MS, signal };
     const answer = await user.transport.ask(peer, CUSTODY_PROTOCOL, "list", { request }, options);
     const { tokens, more } = parseShape(listAnswerShape, answer, "list");

@@ -1,6 +1,7 @@
 /** Binding: the owner says what a deal will be used for. From then on it is used for that, or burnt. */
 import { equalBytes } from "../../crypto/digest.ts";
 import { heldDealChange, loadHeldDeal, withDeal } from "../../dealing/held-deal.ts";
+import { CLOCK_SKEW_MS, MAX_REQUEST_LIFETIME_MS } from "../../identity/constants.ts";
 import { checkRequest } from "../../identity/request.ts";
 import type { CborValue } from "../../wire/codec.ts";
 import { IntercloudError } from "../../wire/errors.ts";
@@ -24,6 +25,9 @@ export async function bind(provider: CustodyProvider, body: CborValue, context: 
       "refused",
       "this deal has no share for us or is not by one of our dealers",
     );
+  }
+  if (Math.abs(terms.token.createdAtMs - nowMs) > CLOCK_SKEW_MS + MAX_REQUEST_LIFETIME_MS) {
+    throw new IntercloudError("TOKEN_TIME", "expired", "the token says that it is made at another time than now");
   }
   provider.replayGuard.admit(request, nowMs);
   const ciphertextBytes = keepers(terms).includes(provider.transport.peer) ? terms.manifest.lengthBytes : 0;

@@ -5,7 +5,7 @@ import { checkRequest } from "../../identity/request.ts";
 import type { CborValue } from "../../wire/codec.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
-import { requestShape, tokenContentShape } from "../messages.ts";
+import { abandonContentShape, requestShape } from "../messages.ts";
 import type { ActiveDeposits } from "./active.ts";
 import { burnDeposit, loadDeposit, type StoredDeposit, unsealedDeposits } from "./deposit-record.ts";
 import type { CustodyProvider } from "./provider.ts";
@@ -27,7 +27,7 @@ export async function abandon(provider: CustodyProvider, active: ActiveDeposits,
   const message = parseShape(requestShape, body, "abandon");
   const nowMs = provider.clock.nowMs();
   const request = checkRequest(message.request, "destroy", nowMs);
-  const { tokenId } = parseShape(tokenContentShape, request.content, "abandon");
+  const { tokenId } = parseShape(abandonContentShape, request.content, "abandon");
   const found = await find(provider, tokenId);
   if (found === undefined) return {};
   if (found.terms.token.owner !== request.identity) {

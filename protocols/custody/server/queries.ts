@@ -3,9 +3,9 @@ import { checkKeptRequest, checkRequest } from "../../identity/request.ts";
 import type { CborValue } from "../../wire/codec.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
-import type { Context } from "../../wire/transport.ts";
+import type { Context, PeerName } from "../../wire/transport.ts";
 import { LIST_PAGE, RESERVED_DISK_BYTES } from "../constants.ts";
-import { depositContentShape, listContentShape, readyShape, requestShape, tokenContentShape } from "../messages.ts";
+import { depositContentShape, listContentShape, readyShape, requestShape, showContentShape } from "../messages.ts";
 import { encodeProof } from "../proof.ts";
 import { loadDeposit, ownedTokens } from "./deposit-record.ts";
 import type { CustodyProvider } from "./provider.ts";
@@ -27,7 +27,8 @@ export async function ready(provider: CustodyProvider, body: CborValue): Promise
 export async function show(provider: CustodyProvider, body: CborValue): Promise<CborValue> {
   const message = parseShape(requestShape, body, "show");
   const request = checkRequest(message.request, "read", provider.clock.nowMs());
-  const { tokenId } = parseShape(tokenContentShape, request.content, "show request");
+  const { tokenId, provider: asked } = parseShape(showContentShape, request.content, "show request");
+  requireAsked(provider, asked);
   const { record, terms } = await loadDeposit(provider.store, tokenId);
   if (record.state !== "sealed" || record.keeping === null || record.closing === null) {
     throw new IntercloudError("NO_SUCH_DEPOSIT", "not-found", "this deposit was never completed");
@@ -43,7 +44,8 @@ export async function show(provider: CustodyProvider, body: CborValue): Promise<
 export async function list(provider: CustodyProvider, body: CborValue): Promise<CborValue> {
   const message = parseShape(requestShape, body, "list");
   const request = checkRequest(message.request, "read", provider.clock.nowMs());
-  const { after } = parseShape(listContentShape, request.content, "list request");
+  const { after, provider: asked } = parseShape(listContentShape, request.content, "list request");
+  requireAsked(provider, asked);
   const tokens: Uint8Array[] = [];
   for await (const [tokenId] of ownedTokens(provider.store, request.identity)) {
     if (after !== null && Buffer.compare(tokenId, after) <= 0) continue;
@@ -53,6 +55,12 @@ export async function list(provider: CustodyProvider, body: CborValue): Promise<
     tokens.push(parseShape(depositContentShape, kept.content, "deposit request").token);
   }
   return { tokens, more: false };
+}
+
+/** A question that was put to another provider is not passed on to us in the owner's name. */
+function requireAsked(provider: CustodyProvider, asked: PeerName): void {
+  if (asked === provider.transport.peer) return;
+  throw new IntercloudError("NOT_ASKED", "refused", "this question was put to another provider");
 }
 
 /** Who may keep a ciphertext, by the DHT. */

@@ -303,3 +303,15 @@ test("only the peer that bound a deposit may pour it, and only once", async () =
   await expect(again.receiveMessage()).rejects.toMatchObject({ status: "conflict" });
   expect(Buffer.compare(await world.get(tokenText), MESSAGE)).toBe(0);
 });
+
+test("a provider cannot ask others in the owner's name with a question that was put to it", async () => {
+  const { tokenText } = await world.put(MESSAGE);
+  const { tokenId } = parseTokenText(tokenText);
+  const [first, second] = world.providers;
+  const show = { request: signedRequest(world.user, "read", { tokenId, provider: first!.peer }) };
+  const list = { request: signedRequest(world.user, "read", { after: null, provider: first!.peer }) };
+  const ask = (method: string, body: CborValue) =>
+    first!.transport.ask(second!.peer, CUSTODY_PROTOCOL, method, body, CALL);
+  await expect(ask("show", show)).rejects.toMatchObject({ status: "refused" });
+  await expect(ask("list", list)).rejects.toMatchObject({ status: "refused" });
+});
