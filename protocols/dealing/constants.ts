@@ -32,8 +32,11 @@ export const STAGING_LIFETIME_MS = 60 * 60_000;
 /** A correction that is still coming renews its staging record this often, far below its lifetime. */
 export const STAGING_RENEWAL_MS = 10 * 60_000;
 
-/** One step of a deal: large enough that AES and the kernel run at full speed, small enough that a deal fits a cache. */
-export const MAX_STEP_BYTES = 128 * 1024;
+/**
+ * One step of a deal: large enough that AES and the kernel run at full speed. Larger steps made the dealer's memory grow
+ * further (measured), because the C library maps larger buffers one by one.
+ */
+export const MAX_STEP_BYTES = 64 * 1024;
 /** A fast provider may be this many steps ahead of the slowest: enough to even out jitter. */
 export const STEPS_AHEAD = 4;
 /** All chunks that one deal holds at a time; with many providers the steps become smaller. */

@@ -49,7 +49,8 @@ export function dealShares(options: DealOptions): Deal {
       const shares = scratch.map((bytes) => bytes.subarray(0, chunkBytes));
       const free = evaluate(shares);
       const corrections = masks.map((mask, index) => mask.xor(shares[index] as Uint8Array));
-      for (const secret of [...free, ...shares]) secret.fill(0);
+      for (const share of shares) share.fill(0);
+      for (const share of free) discard(share);
       return corrections;
     },
     wipe() {
@@ -97,6 +98,15 @@ export function stepBytesFor(providers: number): number {
   let stepBytes = MAX_STEP_BYTES;
   while (stepBytes * STEPS_AHEAD * (providers + 1) > MAX_DEAL_MEMORY_BYTES) stepBytes /= 2;
   return stepBytes;
+}
+
+/**
+ * Overwrites a buffer that nobody uses any more, and gives its memory back at once if it is all of it: the garbage collector
+ * would let 64 MiB of them pile up first.
+ */
+function discard(bytes: Uint8Array): void {
+  bytes.fill(0);
+  if (bytes.buffer instanceof ArrayBuffer && bytes.length === bytes.buffer.byteLength) bytes.buffer.transfer(0);
 }
 
 function seedOf(seeds: readonly Uint8Array[], point: number): Uint8Array {
