@@ -9,6 +9,8 @@ export async function* sum(
   kernel: FieldKernel,
 ): AsyncIterable<Uint8Array> {
   const readers = others.map(exactReader);
+  const closeAll = async () => void (await Promise.all(readers.map((reader) => reader.close())));
+  let failed = false;
   try {
     for await (const chunk of first) {
       const pieces = await Promise.all(readers.map((reader) => reader.read(chunk.length)));
@@ -16,7 +18,13 @@ export async function* sum(
       yield chunk;
     }
     for (const reader of readers) await reader.end();
+  } catch (error) {
+    failed = true;
+    throw error;
   } finally {
-    await Promise.all(readers.map((reader) => reader.close()));
+    // A source that is in the middle of a read closes after it; a failure of another must not wait for that.
+    const closed = closeAll();
+    if (failed) closed.catch(() => {});
+    else await closed;
   }
 }
