@@ -36,12 +36,15 @@ export interface StreamHost {
   unhandle(streamProtocol: string): Promise<void>;
 }
 
+/** libp2p sometimes rejects with an event, which holds the whole stream and its bytes: nothing to hang on an error. */
+const errorOnly = (cause: unknown) => (cause instanceof Error ? cause : undefined);
+
 export function truncated(peer: PeerName, cause?: unknown): IntercloudError {
   const message = `the stream from ${peer} ended before its end; ask again or ask another peer`;
-  return new IntercloudError("TRUNCATED", "unreachable", message, { peers: [peer] }, cause);
+  return new IntercloudError("TRUNCATED", "unreachable", message, { peers: [peer] }, errorOnly(cause));
 }
 
 export function unreachable(peer: PeerName, cause?: unknown): IntercloudError {
   const message = `${peer} cannot be reached; check that it runs and that its address is right`;
-  return new IntercloudError("UNREACHABLE", "unreachable", message, { peers: [peer] }, cause);
+  return new IntercloudError("UNREACHABLE", "unreachable", message, { peers: [peer] }, errorOnly(cause));
 }

@@ -32,6 +32,12 @@ export const DEFAULT_HOST_LIMITS: HostLimits = {
  */
 const STREAM_WINDOW_BYTES = 1024 * 1024;
 
+const muxerOptions = {
+  streamOptions: { maxStreamWindowSize: STREAM_WINDOW_BYTES },
+  // an eleventh stream that comes before the other side has set up the connection would break it, with libp2p's own 10
+  maxEarlyStreams: 1_000,
+};
+
 type ServiceFactories = NonNullable<Libp2pOptions["services"]>;
 
 export interface HostOptions {
@@ -54,7 +60,7 @@ export async function createHost({ privateKeySeed, listen, services, limits }: H
     addresses: { listen: [...listen] },
     transports: [tcp()],
     connectionEncrypters: [noise()],
-    streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: STREAM_WINDOW_BYTES } })],
+    streamMuxers: [yamux(muxerOptions)],
     connectionManager: {
       maxConnections,
       inboundConnectionThreshold: inboundConnectionsPerSecond,

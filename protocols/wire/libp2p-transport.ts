@@ -125,8 +125,9 @@ function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
 
 const hasName = (error: unknown, ...names: string[]) => error instanceof Error && names.includes(error.name);
 
-/** What libp2p throws when the connection went away under a new stream, before anything of ours was sent. */
+/** What libp2p throws when the connection went away under a new stream, before anything of ours was sent; events included. */
 const isStaleConnection = (error: unknown) =>
+  !(error instanceof Error) ||
   hasName(
     error,
     "ConnectionClosedError",
@@ -134,4 +135,5 @@ const isStaleConnection = (error: unknown) =>
     "StreamStateError",
     "StreamResetError",
     "StreamClosedError",
-  ) || hasName(error, "UnexpectedEOFError");
+  ) ||
+  hasName(error, "UnexpectedEOFError");
