@@ -12,7 +12,7 @@ export interface PeerCommand {
 export type PeerProgram = (peer: PlannedPeer, directory: string) => PeerCommand;
 
 // Run from source this file ends in .ts, in the published package in .js, and so does the program.
-const MAIN = fileURLToPath(new URL(`../bin/main${path.extname(import.meta.url)}`, import.meta.url));
+export const MAIN = fileURLToPath(new URL(`../bin/main${path.extname(import.meta.url)}`, import.meta.url));
 
 export const intercloudPeer: PeerProgram = (peer, directory) => ({
   command: process.execPath,

@@ -6,6 +6,7 @@ import { withLock } from "../lock.ts";
 import { clientHome, findTestnet, type Testnet } from "../plan.ts";
 import { startPeers } from "../start.ts";
 import { peerState } from "../status.ts";
+import { warmUp } from "../warm-up.ts";
 import { DIR_OPTION, directoryOf, remark, writeStatus } from "./shared.ts";
 
 const MAX_PROVIDERS = 254; // as many points as there are, one of them the user's
@@ -41,6 +42,7 @@ export const command: Command = {
         existing === undefined ? await createTestnet(directory, askedShape(context)) : await reuse(context, existing);
       const startMs = performance.now();
       await remark(context, `starting ${testnet.plan.peers.length} processes in ${directory} ...`);
+      await warmUp(context.signal);
       await startPeers(testnet, testnet.plan.peers, { signal: context.signal });
       await remark(context, `all are ready after ${((performance.now() - startMs) / 1000).toFixed(1)} s`);
       return testnet;
