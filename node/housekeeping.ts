@@ -60,10 +60,15 @@ export function startHousekeeping(options: HousekeepingOptions): Housekeeping {
     return config.sweepIntervalMs;
   }
 
+  let purgeDue = false;
+
   async function purge(): Promise<number> {
-    if (!options.takeBurnt()) return config.purgeIntervalMs;
+    // Taken before, so that what is burnt meanwhile counts for the next time; stays due when it fails.
+    purgeDue = options.takeBurnt() || purgeDue;
+    if (!purgeDue) return config.purgeIntervalMs;
     const startedAt = performance.now();
     await store.purge();
+    purgeDue = false;
     const durationMs = performance.now() - startedAt;
     events.onPurge(durationMs / 1000);
     return Math.max(config.purgeIntervalMs, durationMs / MAX_PURGE_SHARE);
