@@ -19,12 +19,12 @@ import { CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS } from "../constants.ts";
 import type { DepositTerms } from "../deposit-terms.ts";
 import { depositHeaderShape, linkShape, statementShape } from "../messages.ts";
 import type { ActiveDeposits } from "./active.ts";
-import { burnUnsealed } from "./burn.ts";
 import { loadDeposit } from "./deposit-record.ts";
 import { keepCiphertext, storeCiphertext } from "./keep.ts";
 import { ownLayer } from "./own-layer.ts";
 import type { CustodyProvider } from "./provider.ts";
 import { ownStatement, signOwnLink } from "./sign-own-link.ts";
+import { runStep } from "./step.ts";
 
 /** At home, from the user. */
 export async function collect(
@@ -38,41 +38,34 @@ export async function collect(
   const { terms, record } = await loadDeposit(provider.store, tokenId);
   const isHome = terms.token.home === provider.transport.peer && terms.token.route === "fanout";
   if (!isHome || context.from !== record.sender || record.state !== "bound") throw notYourStep();
-  await active.run(tokenId, "collect", context.signal, async (signal) => {
-    const opened: Channel[] = [channel];
-    const release = abortOn(signal, channel);
+  await runStep({ provider, active, tokenId, name: "collect", channel, context }, async (signal) => {
+    const parts: Channel[] = [];
     try {
-      const parts = await openParts(provider, terms, signal, opened);
-      const chain = await addUp(provider, terms, channel, parts, signal);
-      await channel.sendMessage(chain);
-      await Promise.all(opened.map((each) => each.close()));
+      await openParts(provider, terms, signal, parts);
+      await channel.sendMessage(await addUp(provider, terms, channel, parts, signal));
+      await Promise.all(parts.map((each) => each.close()));
     } catch (error) {
-      for (const each of opened) if (each !== channel) each.abort(error);
-      await burnUnsealed(provider, tokenId);
+      for (const each of parts) each?.abort(error);
       throw error;
-    } finally {
-      release();
     }
   });
 }
 
-/** Channels to all other providers, in point order. */
+/** Fills `parts` with channels to all other providers, in point order; also when some cannot be opened. */
 async function openParts(
   provider: CustodyProvider,
   terms: DepositTerms,
   signal: AbortSignal,
-  opened: Channel[],
-): Promise<Channel[]> {
+  parts: Channel[],
+): Promise<void> {
   const options = { timeoutMs: OPEN_TIMEOUT_MS, signal };
-  const others = terms.roster.slice(1);
-  return await Promise.all(
-    others.map(async (peer) => {
-      const part = await provider.transport.open(peer, CUSTODY_PROTOCOL, "part", { tokenId: terms.tokenId }, options);
-      opened.push(part);
-      abortOn(signal, part);
-      return part;
-    }),
-  );
+  const opening = terms.roster.slice(1).map(async (peer, i) => {
+    const part = await provider.transport.open(peer, CUSTODY_PROTOCOL, "part", { tokenId: terms.tokenId }, options);
+    parts[i] = part;
+    abortOn(signal, part);
+  });
+  const failed = (await Promise.allSettled(opening)).find((each) => each.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
 }
 
 async function addUp(
@@ -142,23 +135,14 @@ export async function part(
   if (context.from !== terms.token.home || terms.token.route !== "fanout" || record.state !== "bound") {
     throw notYourStep();
   }
-  await active.run(tokenId, "part", context.signal, async (signal) => {
-    const release = abortOn(signal, channel);
-    try {
-      const transform = await ownLayer(provider, terms.descriptor, terms.roundHash);
-      const sent = await pipe(zeros(terms.descriptor.lengthBytes), transform, (source: AsyncIterable<Uint8Array>) =>
-        channel.sendBody(source),
-      );
-      const { statement } = parseShape(statementShape, await channel.receiveMessage(), "statement");
-      requireTrue(provider, terms, statement, sent.digest);
-      await channel.sendMessage({ link: await signOwnLink(provider, terms, statement) });
-      await channel.close();
-    } catch (error) {
-      await burnUnsealed(provider, tokenId);
-      throw error;
-    } finally {
-      release();
-    }
+  await runStep({ provider, active, tokenId, name: "part", channel, context }, async () => {
+    const transform = await ownLayer(provider, terms.descriptor, terms.roundHash);
+    const sent = await pipe(zeros(terms.descriptor.lengthBytes), transform, (source: AsyncIterable<Uint8Array>) =>
+      channel.sendBody(source),
+    );
+    const { statement } = parseShape(statementShape, await channel.receiveMessage(), "statement");
+    requireTrue(provider, terms, statement, sent.digest);
+    await channel.sendMessage({ link: await signOwnLink(provider, terms, statement) });
   });
 }
 

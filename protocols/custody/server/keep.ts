@@ -11,10 +11,10 @@ import { CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS } from "../constants.ts";
 import { chainExpectation, type DepositTerms, keepers } from "../deposit-terms.ts";
 import { copyShape } from "../messages.ts";
 import type { ActiveDeposits } from "./active.ts";
-import { burnUnsealed } from "./burn.ts";
 import { ciphertextName, loadDeposit } from "./deposit-record.ts";
 import type { CustodyProvider } from "./provider.ts";
 import { advance } from "./sign-own-link.ts";
+import { runStep } from "./step.ts";
 
 export interface Received {
   readonly digestFromOwner: Uint8Array;
@@ -107,25 +107,16 @@ export async function receiveCopy(
     });
   }
   const { digestKept } = chain.keeping;
-  await active.run(tokenId, "copy", context.signal, async (signal) => {
-    const release = abortOn(signal, channel);
-    try {
-      const body = channel.receiveBody({ lengthBytes: terms.descriptor.lengthBytes });
-      await storeCiphertext(provider, terms, body);
-      if (!equalBytes(body.summary().digest, digestKept)) {
-        throw new IntercloudError("WRONG_COPY", "integrity", "home sent other bytes than it says it keeps", {
-          peers: [terms.token.home],
-        });
-      }
-      await advance(provider, terms, "linked", (record) => ({ ...record, links, keeping, holdsCiphertext: true }));
-      provider.observe({ kind: "copied", tokenId });
-      await channel.sendMessage({});
-      await channel.close();
-    } catch (error) {
-      await burnUnsealed(provider, tokenId);
-      throw error;
-    } finally {
-      release();
+  await runStep({ provider, active, tokenId, name: "copy", channel, context }, async () => {
+    const body = channel.receiveBody({ lengthBytes: terms.descriptor.lengthBytes });
+    await storeCiphertext(provider, terms, body);
+    if (!equalBytes(body.summary().digest, digestKept)) {
+      throw new IntercloudError("WRONG_COPY", "integrity", "home sent other bytes than it says it keeps", {
+        peers: [terms.token.home],
+      });
     }
+    await advance(provider, terms, "linked", (record) => ({ ...record, links, keeping, holdsCiphertext: true }));
+    provider.observe({ kind: "copied", tokenId });
+    await channel.sendMessage({});
   });
 }

@@ -15,12 +15,12 @@ import { CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS } from "../constants.ts";
 import { chainExpectation, type DepositTerms } from "../deposit-terms.ts";
 import { linksShape, pourShape } from "../messages.ts";
 import type { ActiveDeposits } from "./active.ts";
-import { burnUnsealed } from "./burn.ts";
 import { loadDeposit } from "./deposit-record.ts";
 import { keepCiphertext, storeCiphertext } from "./keep.ts";
 import { ownLayer } from "./own-layer.ts";
 import type { CustodyProvider } from "./provider.ts";
 import { ownStatement, signOwnLink } from "./sign-own-link.ts";
+import { runStep } from "./step.ts";
 
 export async function pour(
   provider: CustodyProvider,
@@ -33,17 +33,9 @@ export async function pour(
   const { terms, record } = await loadDeposit(provider.store, tokenId);
   const last = terms.roster.length;
   requireStep(terms, step, provider.transport.peer, context.from, record.sender);
-  await active.run(tokenId, `pour ${step}`, context.signal, async (signal) => {
-    const release = abortOn(signal, channel);
-    try {
-      if (step === last + 1) await receiveCiphertext(provider, terms, channel, signal);
-      else await passOn(provider, terms, step, channel, signal);
-    } catch (error) {
-      await burnUnsealed(provider, tokenId);
-      throw error;
-    } finally {
-      release();
-    }
+  await runStep({ provider, active, tokenId, name: `pour ${step}`, channel, context }, async (signal) => {
+    if (step === last + 1) await receiveCiphertext(provider, terms, channel, signal);
+    else await passOn(provider, terms, step, channel, signal);
   });
 }
 
@@ -80,7 +72,7 @@ async function passOn(
     const link = await signOwnLink(provider, terms, statement);
     await onward.sendMessage({ links: [...links, link] });
     await channel.sendMessage(await onward.receiveMessage());
-    await Promise.all([channel.close(), onward.close()]);
+    await onward.close();
   } catch (error) {
     onward.abort(error);
     throw error;
@@ -109,7 +101,6 @@ async function receiveCiphertext(
     signal,
   );
   await channel.sendMessage(chain);
-  await channel.close();
 }
 
 /** The links so far must be all there and right, and the last must say that it sent what we received. */
