@@ -92,7 +92,9 @@ function linkBreak(expected: ChainExpectation, links: readonly ReadLink[], posit
   if (!equalBytes(link.tokenId, expected.tokenId)) return breakAt(index, "the link is of another deposit", [peer]);
   const before = position === 0 ? expected.manifestDigest : links[position - 1]?.digest;
   if (before === undefined || !equalBytes(link.previous, before)) {
-    return breakAt(index, "the link does not follow the one before it", [peer]);
+    // In the chain route the one before may have signed two statements; in the fanout route home says what to sign.
+    const teller = expected.roster[expected.route === "fanout" ? 0 : position - 1] ?? peer;
+    return breakAt(index, "the link does not follow the one before it", [teller, peer]);
   }
   if (expected.route === "fanout") {
     const empty = equalBytes(link.digestIn, EMPTY_DIGEST);
@@ -120,7 +122,8 @@ function keepingBreak(
     return breakAt(index, "the closing statement is not signed by home for this deposit", [home]);
   }
   if (last === undefined || !equalBytes(keeping.previous, last.digest)) {
-    return breakAt(index, "home's closing statement does not follow the last link", [home]);
+    const suspects = expected.route === "fanout" || last === undefined ? [home] : [last.statement.peer, home];
+    return breakAt(index, "home's closing statement does not follow the last link", suspects);
   }
   if (expected.digestFromOwner !== undefined && !equalBytes(keeping.digestFromOwner, expected.digestFromOwner)) {
     return breakAt(index, "what home received is not what the owner says it sent", ["owner", home]);
@@ -141,7 +144,7 @@ function keepingBreak(
 }
 
 function breakAt(index: number, problem: string, suspects: readonly PeerName[]): ChainBreak {
-  return { index, problem, suspects };
+  return { index, problem, suspects: [...new Set(suspects)] };
 }
 
 function attempt<T>(read: () => T): T | undefined {

@@ -45,7 +45,9 @@ export function blockHasher(salt: Uint8Array, messageBytes: number, startBlock =
   let index = startBlock;
   let filledBytes = 0;
   let hash = openBlock(salt, index);
-  const wantedBytes = () => Math.min(MESSAGE_BLOCK_BYTES, messageBytes - index * MESSAGE_BLOCK_BYTES) - filledBytes;
+  // after a last block that is not full, the next one would begin behind the end of the message
+  const leftBytes = () => Math.max(0, messageBytes - index * MESSAGE_BLOCK_BYTES);
+  const wantedBytes = () => Math.min(MESSAGE_BLOCK_BYTES, leftBytes()) - filledBytes;
   return {
     wantedBytes,
     index: () => index,

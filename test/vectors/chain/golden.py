@@ -1,0 +1,213 @@
+"""A second implementation of our signed formats, in Python and from their description alone. It wrote the golden files
+of this folder's neighbours; what TypeScript makes must be the same bytes.
+
+    python3 test/vectors/chain/golden.py        needs the package `cryptography`
+"""
+import hashlib
+import json
+import pathlib
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+VECTORS = pathlib.Path(__file__).resolve().parent.parent
+SOURCE = "made by test/vectors/chain/golden.py, which shares no code with the implementation"
+
+
+def write(name, content):
+    text = json.dumps({"source": SOURCE, **content}, indent=2)
+    (VECTORS / name).write_text(text + "\n")
+
+
+def cbor(value):
+    """RFC 8949, section 4.2.1, for the types that we use."""
+    def head(major, number):
+        if number < 24:
+            return bytes([major << 5 | number])
+        size = next(size for size in (1, 2, 4, 8) if number < 1 << 8 * size)
+        return bytes([major << 5 | 24 + (1, 2, 4, 8).index(size)]) + number.to_bytes(size, "big")
+
+    if value is None:
+        return b"\xf6"
+    if isinstance(value, int):
+        return head(0, value)
+    if isinstance(value, bytes):
+        return head(2, len(value)) + value
+    if isinstance(value, str):
+        return head(3, len(value.encode())) + value.encode()
+    if isinstance(value, list):
+        return head(4, len(value)) + b"".join(map(cbor, value))
+    pairs = sorted((cbor(key), cbor(each)) for key, each in value.items())
+    return head(5, len(pairs)) + b"".join(key + each for key, each in pairs)
+
+
+def sha256(*parts):
+    return hashlib.sha256(b"".join(parts)).digest()
+
+
+def digest_of(domain, *parts):
+    return sha256(domain.encode(), b"\0", *parts)
+
+
+def base58(data):
+    alphabet = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+    number, text = int.from_bytes(data, "big"), ""
+    while number:
+        number, rest = divmod(number, 58)
+        text = alphabet[rest] + text
+    return "1" * (len(data) - len(data.lstrip(b"\0"))) + text
+
+
+def bech32m(prefix, data):
+    charset = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+    bits = "".join(f"{byte:08b}" for byte in data)
+    bits += "0" * (-len(bits) % 5)
+    words = [int(bits[i:i + 5], 2) for i in range(0, len(bits), 5)]
+
+    def polymod(values):
+        check = 1
+        for value in values:
+            top = check >> 25
+            check = (check & 0x1FFFFFF) << 5 ^ value
+            for i, generator in enumerate((0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)):
+                check ^= generator if top >> i & 1 else 0
+        return check
+
+    expanded = [ord(c) >> 5 for c in prefix] + [0] + [ord(c) & 31 for c in prefix]
+    check = polymod(expanded + words + [0] * 6) ^ 0x2BC830A3
+    words += [check >> 5 * (5 - i) & 31 for i in range(6)]
+    return prefix + "1" + "".join(charset[word] for word in words)
+
+
+class Signer:
+    def __init__(self, seed):
+        self.seed = seed
+        self.key = Ed25519PrivateKey.from_private_bytes(seed)
+        self.public = self.key.public_key().public_bytes_raw()
+        self.peer = base58(bytes.fromhex("002408011220") + self.public)
+        self.identity = "key:" + base58(self.public)
+
+    def sign(self, domain, message):
+        return self.key.sign(domain.encode() + b"\0" + message)
+
+
+def seed_of(name):
+    return sha256(b"golden " + name.encode())
+
+
+def signatures():
+    vectors = []
+    for name, domain, message in [
+        ("empty message", "intercloud/link/v1", b""),
+        ("short message", "intercloud/link/v1", b"abc"),
+        ("other domain", "intercloud/keeping/v1", b"abc"),
+        ("domain is UTF-8", "intercloud/żółw", bytes(range(256))),
+        ("empty domain", "", b"abc"),
+    ]:
+        signer = Signer(seed_of(name))
+        vectors.append({
+            "name": name, "seed": signer.seed.hex(), "publicKey": signer.public.hex(), "peer": signer.peer,
+            "identity": signer.identity, "domain": domain, "message": message.hex(),
+            "signature": signer.sign(domain, message).hex(),
+        })
+    write("ed25519/domain-separated.json", {"vectors": vectors})
+
+
+def hkdf(secret, salt, info, length=32):
+    return HKDF(hashes.SHA256(), length, salt, info.encode()).derive(secret)
+
+
+def boxes_and_masks():
+    recipient = X25519PrivateKey.from_private_bytes(seed_of("recipient"))
+    ephemeral = X25519PrivateKey.from_private_bytes(seed_of("ephemeral"))
+    to, public = recipient.public_key().public_bytes_raw(), ephemeral.public_key().public_bytes_raw()
+    secret = ephemeral.exchange(X25519PublicKey.from_public_bytes(to))
+    vectors = []
+    for context, plaintext in [("share 1", bytes(range(32))), ("", b""), ("manifest", bytes(1000))]:
+        key = hkdf(secret, public + to, f"intercloud/sealed-box/v1 {context}")
+        box = public + AESGCM(key).encrypt(bytes(12), plaintext, None)
+        vectors.append({"context": context, "plaintext": plaintext.hex(), "box": box.hex()})
+    seeds = {"recipientSeed": seed_of("recipient").hex(), "ephemeralSeed": seed_of("ephemeral").hex()}
+    write("x25519/sealed-box.json", {**seeds, "recipient": to.hex(), "vectors": vectors})
+
+    descriptor_hash, peer = sha256(b"a descriptor"), Signer(seed_of("provider 7")).peer
+    key = hkdf(secret, descriptor_hash, f"intercloud/mask/v1 7 {peer}")
+    write("hkdf/mask-key.json", {
+        "providerSeed": seeds["recipientSeed"], "userSeed": seeds["ephemeralSeed"], "point": 7, "peer": peer,
+        "descriptorHash": descriptor_hash.hex(), "maskKey": key.hex(),
+    })
+
+
+def token_of(signers, route):
+    return {
+        "version": 1, "digest": sha256(b"message digest"), "owner": Signer(seed_of("owner")).identity,
+        "home": signers[0].peer, "createdAtMs": 1_700_000_000_123, "dealId": sha256(b"deal")[:16],
+        "manifestDigest": sha256(b"manifest"), "providers": len(signers), "threshold": 2, "protocol": 3, "route": route,
+        "lengthBytes": 5_000_000_000, "copies": 2, "policy": {"form": "whole"},
+    }
+
+
+def tokens():
+    signers = [Signer(seed_of(f"provider {i}")) for i in (1, 2, 3)]
+    vectors = []
+    for route in ("chain", "fanout"):
+        token = token_of(signers, route)
+        encoded = cbor(token)
+        text = bech32m("ict", b"\x01" + sha256(encoded) + signers[0].public)
+        fields = {key: value.hex() if isinstance(value, bytes) else value for key, value in token.items()}
+        vectors.append({"token": fields, "bytes": encoded.hex(), "id": sha256(encoded).hex(), "text": text})
+    write("token/golden.json", {"vectors": vectors})
+
+
+def messages():
+    block, salt, vectors = 1 << 20, sha256(b"salt"), []
+    for length in (1, block - 1, block, block + 1):
+        message = bytes((i * 31 + (i >> 8) * 7 + (i >> 16)) & 255 for i in range(length))
+        digests = b"".join(
+            digest_of("intercloud/block/v1", salt, i.to_bytes(8, "big"), message[i * block:(i + 1) * block])
+            for i in range(-(-length // block)))
+        vectors.append({
+            "lengthBytes": length, "blockDigests": digests.hex(),
+            "messageDigest": digest_of("intercloud/message/v1", salt, length.to_bytes(8, "big"), digests).hex(),
+            "sha256OfLayered": sha256(salt, digests, message).hex(),
+        })
+    write("message/golden.json", {
+        "message": "byte i is (31*i + 7*(i >> 8) + (i >> 16)) mod 256", "salt": salt.hex(), "vectors": vectors})
+
+
+def chains():
+    signers = [Signer(seed_of(f"provider {i}")) for i in (1, 2, 3)]
+    vectors = []
+    for route in ("chain", "fanout"):
+        token_id, manifest = sha256(cbor(token_of(signers, route))), sha256(b"manifest")
+        passed = [sha256(f"{route} stage {i}".encode()) for i in range(4)]
+        links, previous = [], manifest
+        for i, signer in enumerate(signers):
+            body = cbor({
+                "version": 1, "tokenId": token_id, "index": i + 1, "peer": signer.peer, "identity": signer.identity,
+                "digestIn": passed[i] if route == "chain" else sha256(), "digestOut": passed[i + 1],
+                "previous": previous, "timeMs": 1_700_000_001_000 + i,
+            })
+            links.append(cbor({"body": body, "signature": signer.sign("intercloud/link/v1", body)}))
+            previous = digest_of("intercloud/statement/v1", body)
+        body = cbor({
+            "version": 1, "tokenId": token_id, "peer": signers[0].peer, "digestFromOwner": passed[0],
+            "digestsReceived": passed[3:] if route == "chain" else passed[1:],
+            "digestKept": passed[3] if route == "chain" else sha256(b"the sum"), "previous": previous,
+            "timeMs": 1_700_000_001_009,
+        })
+        keeping = cbor({"body": body, "signature": signers[0].sign("intercloud/keeping/v1", body)})
+        vectors.append({
+            "route": route, "seeds": [signer.seed.hex() for signer in signers],
+            "roster": [signer.peer for signer in signers], "tokenId": token_id.hex(),
+            "manifestDigest": manifest.hex(), "digestFromOwner": passed[0].hex(),
+            "links": [link.hex() for link in links], "keeping": keeping.hex(),
+        })
+    write("chain/golden.json", {"vectors": vectors})
+
+
+for make in (signatures, boxes_and_masks, tokens, messages, chains):
+    make()
