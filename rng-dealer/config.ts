@@ -1,8 +1,9 @@
 /** A dealer's settings. `intercloud dealer init` writes `config.json` with the first few; the others have defaults. */
 import path from "node:path";
 import * as v from "valibot";
-import { DEAL_LIFETIME_MS, MAX_DEAL_BYTES, MAX_DEAL_LIFETIME_MS } from "../protocols/dealing/index.ts";
+import { DEAL_LIFETIME_MS, MAX_DEAL_LIFETIME_MS } from "../protocols/dealing/index.ts";
 import { namePattern } from "../protocols/identity/descriptor.ts";
+import { MAX_ROUND_BYTES } from "../protocols/rounds/constants.ts";
 import { type DeepReadonly, loadConfig } from "../runtime/config.ts";
 import { LOG_LEVELS } from "../runtime/log.ts";
 
@@ -29,7 +30,7 @@ const dealerConfigSchema = v.strictObject({
   founder: v.pipe(v.string(), v.regex(/^([0-9a-f]{64})?$/)),
   maxDeals: wholeNumber(1, 1000),
   maxDealsPerIdentity: wholeNumber(1, 1000),
-  maxLengthBytes: wholeNumber(1, MAX_DEAL_BYTES),
+  maxLengthBytes: wholeNumber(1, MAX_ROUND_BYTES),
   dealLifetimeMs: wholeNumber(60_000, MAX_DEAL_LIFETIME_MS),
 });
 

@@ -2,20 +2,6 @@
 
 export const DEALING_PROTOCOL = "/intercloud/dealing/1.0.0";
 
-/** Drawn at random by the dealer: 2^64 deals before two of them meet by chance. */
-export const DEAL_ID_BYTES = 16;
-
-/** Fewer than two would make every share the secret. */
-export const MIN_THRESHOLD = 2;
-/** GF(2^8) has 255 non-zero points and the user needs one of them. */
-export const MAX_PROVIDERS = 254;
-
-/**
- * The longest message of one deal, 16 TiB. A seed is expanded by AES in counter mode, and 2^40 blocks of it can be told from
- * random with a probability below 2^-48 (the birthday bound of a 128-bit block cipher). It also keeps every offset exact.
- */
-export const MAX_DEAL_BYTES = 2 ** 44;
-
 /** A signed manifest takes 123 bytes a share and 300 more: 32 KB with 254 providers. */
 export const MAX_MANIFEST_BYTES = 40 * 1024;
 

@@ -3,12 +3,13 @@
  * burnt from any state. A burnt record stays for ever, without the seed: a deal id that was used never comes back.
  */
 import * as v from "valibot";
+import { DEAL_ID_BYTES, MAX_PROVIDERS } from "../rounds/constants.ts";
 import { SEED_BYTES, type Share } from "../rounds/share.ts";
 import type { Change, Store } from "../storage/index.ts";
 import { decodeCanonical, encodeCanonical } from "../wire/codec.ts";
 import { IntercloudError } from "../wire/errors.ts";
 import { boundedBytes, fixedBytes, integer, parseShape, timeMs } from "../wire/shape.ts";
-import { DEAL_ID_BYTES, MAX_MANIFEST_BYTES, MAX_PROVIDERS } from "./constants.ts";
+import { MAX_MANIFEST_BYTES } from "./constants.ts";
 
 const MAX_TOKEN_ID_BYTES = 64;
 

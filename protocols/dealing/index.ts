@@ -1,5 +1,5 @@
 /** Dealing: fresh shares of a random polynomial per byte, made by a dealer that keeps nothing. What daemons need of it. */
-export { DEAL_LIFETIME_MS, DEALING_PROTOCOL, MAX_DEAL_BYTES, MAX_DEAL_LIFETIME_MS } from "./constants.ts";
+export { DEAL_LIFETIME_MS, DEALING_PROTOCOL, MAX_DEAL_LIFETIME_MS } from "./constants.ts";
 export { type HeldDeal, loadHeldDeal, shareOf } from "./held-deal.ts";
 export { createDealKeeper, type DealKeeperOptions } from "./keeper.ts";
 export type { ProviderDirectory } from "./members.ts";

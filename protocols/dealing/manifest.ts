@@ -8,18 +8,12 @@ import * as v from "valibot";
 import { DIGEST_BYTES, digestOf } from "../crypto/digest.ts";
 import { publicKeyOfPeer } from "../crypto/peer-name.ts";
 import { SIGNATURE_BYTES, type Signer, verifySignature } from "../crypto/signing.ts";
+import { DEAL_ID_BYTES, MAX_PROVIDERS, MAX_ROUND_BYTES, MIN_THRESHOLD } from "../rounds/constants.ts";
 import { decodeCanonical, encodeCanonical } from "../wire/codec.ts";
 import { IntercloudError } from "../wire/errors.ts";
 import { boundedBytes, fixedBytes, integer, parseShape, text, timeMs } from "../wire/shape.ts";
 import type { PeerName } from "../wire/transport.ts";
-import {
-  DEAL_ID_BYTES,
-  MAX_DEAL_BYTES,
-  MAX_DEAL_LIFETIME_MS,
-  MAX_MANIFEST_BYTES,
-  MAX_PROVIDERS,
-  MIN_THRESHOLD,
-} from "./constants.ts";
+import { MAX_DEAL_LIFETIME_MS, MAX_MANIFEST_BYTES } from "./constants.ts";
 import { isCorrected, userPoint } from "./points.ts";
 
 const MANIFEST_DOMAIN = "intercloud/manifest/v1";
@@ -37,7 +31,7 @@ const manifestShape = v.strictObject({
   dealId: fixedBytes(DEAL_ID_BYTES),
   dealer: text(MAX_PEER_NAME_LENGTH),
   threshold: integer(MIN_THRESHOLD, MAX_PROVIDERS),
-  lengthBytes: integer(1, MAX_DEAL_BYTES),
+  lengthBytes: integer(1, MAX_ROUND_BYTES),
   pads: v.literal("derived"),
   createdAtMs: timeMs,
   expiresAtMs: timeMs,

@@ -12,22 +12,16 @@ import * as v from "valibot";
 import { DIGEST_BYTES } from "../crypto/digest.ts";
 import { AGREEMENT_KEY_BYTES } from "../crypto/key-agreement.ts";
 import { MAX_REQUEST_BYTES } from "../identity/constants.ts";
+import { DEAL_ID_BYTES, MAX_PROVIDERS, MAX_ROUND_BYTES, MIN_THRESHOLD } from "../rounds/constants.ts";
 import { SEED_BYTES } from "../rounds/share.ts";
 import { boundedBytes, fixedBytes, integer, text } from "../wire/shape.ts";
-import {
-  DEAL_ID_BYTES,
-  MAX_DEAL_BYTES,
-  MAX_INLINE_CORRECTION_BYTES,
-  MAX_MANIFEST_BYTES,
-  MAX_PROVIDERS,
-  MIN_THRESHOLD,
-} from "./constants.ts";
+import { MAX_INLINE_CORRECTION_BYTES, MAX_MANIFEST_BYTES } from "./constants.ts";
 
 /** A sealed box adds an ephemeral key and a tag of 16 bytes. */
 const SEALED_SEED_BYTES = AGREEMENT_KEY_BYTES + SEED_BYTES + 16;
 
 const dealId = fixedBytes(DEAL_ID_BYTES);
-const lengthBytes = integer(1, MAX_DEAL_BYTES);
+const lengthBytes = integer(1, MAX_ROUND_BYTES);
 const sealedSeed = fixedBytes(SEALED_SEED_BYTES);
 const manifest = boundedBytes(MAX_MANIFEST_BYTES);
 
@@ -44,7 +38,7 @@ export const dealRequestShape = v.strictObject({
 });
 export type DealRequest = v.InferOutput<typeof dealRequestShape>;
 
-export const dealProgressShape = v.strictObject({ dealtBytes: integer(0, MAX_DEAL_BYTES) });
+export const dealProgressShape = v.strictObject({ dealtBytes: integer(0, MAX_ROUND_BYTES) });
 export const dealResultShape = v.strictObject({ manifest, sealedSeed });
 
 export const prepareShape = v.strictObject({ dealId, lengthBytes });

@@ -2,8 +2,9 @@
  * Which points of a deal are free and which are corrected. t values fix the polynomial, so t points need only a seed: the
  * user's (n+1), because the user should have to fetch nothing long, and 1..t-1. Points t..n are corrected.
  */
+
+import { MAX_PROVIDERS, MIN_THRESHOLD } from "../rounds/constants.ts";
 import { IntercloudError } from "../wire/errors.ts";
-import { MAX_PROVIDERS, MIN_THRESHOLD } from "./constants.ts";
 
 /** The user's point when there are `providers` providers. */
 export function userPoint(providers: number): number {

@@ -10,13 +10,14 @@ import type { Signer } from "../crypto/signing.ts";
 import type { FieldKernel } from "../field/index.ts";
 import type { ReplayGuard } from "../identity/replay-guard.ts";
 import { checkRequest } from "../identity/request.ts";
+import { DEAL_ID_BYTES } from "../rounds/constants.ts";
 import { shareDigest } from "../rounds/share.ts";
 import type { Clock } from "../wire/clock.ts";
 import type { CborValue } from "../wire/codec.ts";
 import { IntercloudError, type Status } from "../wire/errors.ts";
 import { parseShape } from "../wire/shape.ts";
 import type { Channel, Context, Handlers, Transport } from "../wire/transport.ts";
-import { DEAL_ID_BYTES, PROGRESS_INTERVAL_MS } from "./constants.ts";
+import { PROGRESS_INTERVAL_MS } from "./constants.ts";
 import { type Deal, dealShares } from "./deal.ts";
 import {
   deliverAll,

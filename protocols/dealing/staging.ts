@@ -4,10 +4,11 @@
  */
 import * as v from "valibot";
 import { DIGEST_BYTES } from "../crypto/digest.ts";
+import { MAX_ROUND_BYTES } from "../rounds/constants.ts";
 import type { Change, Store } from "../storage/index.ts";
 import { decodeCanonical, encodeCanonical } from "../wire/codec.ts";
 import { fixedBytes, integer, parseShape, text, timeMs } from "../wire/shape.ts";
-import { MAX_DEAL_BYTES, STAGING_LIFETIME_MS } from "./constants.ts";
+import { STAGING_LIFETIME_MS } from "./constants.ts";
 import {
   burnDeal,
   closedDealChange,
@@ -24,7 +25,7 @@ const STAGING_PREFIX = "deal-staging/";
 const stagingShape = v.strictObject({
   /** Only the dealer that staged a correction may replace or deliver it. */
   dealer: text(64),
-  lengthBytes: integer(1, MAX_DEAL_BYTES),
+  lengthBytes: integer(1, MAX_ROUND_BYTES),
   /** When we last knew that it was wanted. */
   stagedAtMs: timeMs,
   /** SHA-256 of the correction once all of it is on disk; null before. */

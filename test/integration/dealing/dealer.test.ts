@@ -24,7 +24,7 @@ import { systemEntropy } from "../../../runtime/entropy.ts";
 import { writeFederation } from "../../../runtime/federation.ts";
 import { createLog } from "../../../runtime/log.ts";
 import { freePorts } from "../../../testnet/ports.ts";
-import { createMemoryStore } from "../../unit/dealing/memory-store.ts";
+import { createMemoryStore } from "../../support/memory-store.ts";
 
 let directory: string;
 let lines: string[];

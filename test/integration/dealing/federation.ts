@@ -16,7 +16,7 @@ import { openSession } from "../../../protocols/identity/tag.ts";
 import { createMemoryNetwork } from "../../../protocols/wire/memory-transport.ts";
 import type { PeerName, Transport } from "../../../protocols/wire/transport.ts";
 import { systemClock } from "../../../runtime/clock.ts";
-import { createMemoryStore, type MemoryStore } from "../../unit/dealing/memory-store.ts";
+import { createMemoryStore, type MemoryStore } from "../../support/memory-store.ts";
 
 export interface Provider {
   readonly peer: PeerName;

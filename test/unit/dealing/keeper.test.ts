@@ -15,8 +15,8 @@ import { loadStaging, sweepDeals } from "../../../protocols/dealing/staging.ts";
 import type { CborValue } from "../../../protocols/wire/codec.ts";
 import type { Channel, Context, Handlers } from "../../../protocols/wire/transport.ts";
 import { createManualClock, type ManualClock } from "../../support/manual-clock.ts";
+import { createMemoryStore, type MemoryStore } from "../../support/memory-store.ts";
 import { type Dealt, dealByHand, LIFETIME_MS, newParty, START_MS } from "./dealt.ts";
-import { createMemoryStore, type MemoryStore } from "./memory-store.ts";
 
 const dealer = newParty();
 const otherDealer = newParty();

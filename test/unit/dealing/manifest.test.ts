@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { peerNameOf } from "../../../protocols/crypto/peer-name.ts";
 import { newSigner, type Signer } from "../../../protocols/crypto/signing.ts";
-import { MAX_DEAL_BYTES, MAX_DEAL_LIFETIME_MS, MAX_MANIFEST_BYTES } from "../../../protocols/dealing/constants.ts";
+import { MAX_DEAL_LIFETIME_MS, MAX_MANIFEST_BYTES } from "../../../protocols/dealing/constants.ts";
 import {
   checkManifest,
   entryOfPeer,
@@ -13,6 +13,7 @@ import {
   userEntry,
 } from "../../../protocols/dealing/manifest.ts";
 import { isCorrected } from "../../../protocols/dealing/points.ts";
+import { MAX_ROUND_BYTES } from "../../../protocols/rounds/constants.ts";
 import { encodeCanonical } from "../../../protocols/wire/codec.ts";
 import { seededEntropy } from "./seeded.ts";
 
@@ -85,7 +86,7 @@ describe("a manifest", () => {
     ["a threshold above n", { threshold: 6 }, "BAD_MANIFEST"],
     ["a threshold that does not fit its corrections", { threshold: 4 }, "BAD_MANIFEST"],
     ["no length", { lengthBytes: 0 }, "BAD_MESSAGE"],
-    ["too great a length", { lengthBytes: MAX_DEAL_BYTES + 1 }, "BAD_MESSAGE"],
+    ["too great a length", { lengthBytes: MAX_ROUND_BYTES + 1 }, "BAD_MESSAGE"],
     ["a fractional length", { lengthBytes: 1.5 }, "BAD_MESSAGE"],
     ["a short deal id", { dealId: new Uint8Array(15) }, "BAD_MESSAGE"],
     ["an end before its beginning", { expiresAtMs: good.createdAtMs }, "BAD_MANIFEST"],
