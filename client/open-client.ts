@@ -48,7 +48,7 @@ export function directoryOf({ providers, dealers }: SignedFederation): Directory
 }
 
 /** A client is a peer with a name of its own for each process: nobody can follow it by that. It listens nowhere. */
-async function connect({ providers, dealers }: SignedFederation): Promise<Transport> {
+export async function connect({ providers, dealers }: SignedFederation): Promise<Transport> {
   const [{ createHost }, { createLibp2pTransport }] = await Promise.all([
     import("../protocols/wire/libp2p-host.ts"),
     import("../protocols/wire/libp2p-transport.ts"),

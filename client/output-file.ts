@@ -19,6 +19,10 @@ export async function checkOutput(file: string, { force }: OutputOptions): Promi
   if (found?.isDirectory()) {
     throw new IntercloudError("NOT_A_FILE", "bad-request", `${file} is a directory; name a file in it`);
   }
+  if (found?.isFIFO()) {
+    const message = `${file} is a pipe; leave -o away and let the shell write to it: intercloud get TOKEN > ${file}`;
+    throw new IntercloudError("NOT_A_FILE", "bad-request", message);
+  }
   if (found?.isFile() && !force) throw exists(file);
   const directory = path.dirname(path.resolve(file));
   if (!(await statOrNothing(directory))?.isDirectory()) {
@@ -26,7 +30,7 @@ export async function checkOutput(file: string, { force }: OutputOptions): Promi
   }
 }
 
-/** The file has mode 0600. What is no regular file (a device, a named pipe) is written to as it is. */
+/** The file has mode 0600. A device is written to as it is. */
 export async function writeOutput(
   file: string,
   message: AsyncIterable<Uint8Array>,

@@ -1,4 +1,5 @@
 /** What a proof of a deposit says, in plain data: for `verify`, `trace`, and for programs. Needs no network and no home. */
+import { equalBytes } from "../protocols/crypto/digest.ts";
 import { type CheckedProof, readProof } from "../protocols/custody/proof.ts";
 import type { Token } from "../protocols/tokens/token.ts";
 import { formatTokenText } from "../protocols/tokens/token-text.ts";
@@ -45,8 +46,9 @@ export interface ProofReport {
   readonly token: string;
   readonly tokenId: string;
   readonly owner: string;
-  readonly home: Suspect;
-  readonly dealer: Suspect;
+  /** What the federation calls it; the peer's own name when it is unknown. */
+  readonly home: string;
+  readonly dealer: string;
   readonly providers: number;
   readonly threshold: number;
   readonly protocol: Token["protocol"];
@@ -85,8 +87,8 @@ export function reportCheckedProof(proof: CheckedProof, members: Members | undef
     token: formatTokenText({ tokenId, home: token.home }),
     tokenId: hex(tokenId),
     owner: token.owner,
-    home: called(token.home),
-    dealer: called(manifest.dealer),
+    home: called(token.home).provider ?? token.home,
+    dealer: called(manifest.dealer).provider ?? manifest.dealer,
     providers: token.providers,
     threshold: token.threshold,
     protocol: token.protocol,
@@ -140,6 +142,8 @@ function bothSides(
   const closes = index > terms.roster.length;
   const taker = closes ? terms.token.home : (terms.roster[index - 1] ?? "");
   const taken = closes ? receivedByHome(chain, giver, terms.token.route) : linkOf(taker)?.digestIn;
+  // the same bytes: the break is about something else that they signed
+  if (given !== undefined && taken !== undefined && equalBytes(given, taken)) return [];
   return [
     ...(given === undefined ? [] : [{ by: called(giver), says: "went out", digest: hex(given) }]),
     ...(taken === undefined ? [] : [{ by: called(taker), says: "came in", digest: hex(taken) }]),

@@ -1,5 +1,7 @@
 /** Where a message comes from. A deposit reads it twice: once for its digest, once to send it. */
+import { constants, openSync } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
+import { Socket } from "node:net";
 import type { MessageSource } from "../protocols/custody/client/index.ts";
 import { IntercloudError } from "../protocols/wire/errors.ts";
 
@@ -32,7 +34,8 @@ export async function fileSource(path: string): Promise<MessageSource | OneShotS
     const message = `${path} is a directory; put one file, or pack it first: tar -c ${path} | intercloud put -`;
     throw new IntercloudError("NOT_A_FILE", "bad-request", message);
   }
-  // A pipe is opened only when it is read: opening it twice would lose its writer.
+  // Opened only when it is read: opening a pipe twice would lose its writer.
+  if (found.isFIFO()) return chunksOfPipe(path);
   if (!found.isFile()) return chunksOfFile(path);
   // Said now, not after a deal was made.
   await (await openToRead(path)).close();
@@ -51,6 +54,12 @@ async function* chunksOfFile(path: string): AsyncIterable<Uint8Array> {
   } finally {
     await handle.close();
   }
+}
+
+/** A pipe may be silent for ever, and a process cannot end while it waits in a plain read; a socket's wait can be given up. */
+async function* chunksOfPipe(path: string): AsyncIterable<Uint8Array> {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  yield* new Socket({ fd, readable: true, writable: false });
 }
 
 async function openToRead(path: string): Promise<FileHandle> {

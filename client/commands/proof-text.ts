@@ -12,7 +12,7 @@ export function verifyText(report: ProofReport): string {
     ["deposit", `${bytesText(report.lengthBytes)} (${report.lengthBytes} bytes), ${report.time}`],
     ["token", report.token],
     ["owner", report.owner],
-    ["dealer", nameText(report.dealer)],
+    ["dealer", report.dealer],
     ["chain", `${valid} of ${report.providers} links valid${report.firstBreak === null ? ", in order" : ""}`],
     ["federation", federationText(report)],
     ["verdict", report.valid ? "valid" : "NOT VALID"],
@@ -32,7 +32,7 @@ export function traceText(report: ProofReport): string {
   ]);
   const kept = report.keeping === null ? "nothing" : shortDigest(report.keeping.digestKept);
   const broken = report.firstBreak === null ? "the chain is whole\n" : breakText(report.firstBreak);
-  return `${tableText([header, ...rows])}${nameText(report.home)} keeps ${kept}\n${broken}${federationText(report)}\n`;
+  return `${tableText([header, ...rows])}${report.home} keeps ${kept}\n${broken}${federationText(report)}\n`;
 }
 
 /** @throws IntercloudError CHAIN_BROKEN, NOT_MEMBERS: exit code 5, after the report was printed. */

@@ -29,7 +29,7 @@ export const command: Command = {
           ["token", report.token],
           ["name", printable(name ?? "-")],
           ["owner", report.owner],
-          ["home", report.home.provider ?? report.home.peer],
+          ["home", report.home],
           ["time", report.time],
           ["length", `${bytesText(report.lengthBytes)} (${report.lengthBytes} bytes)`],
           ["protocol", `${report.protocol}, ${report.form}, deposited by ${report.route}`],

@@ -1,5 +1,5 @@
 /** Runs bin/intercloud as a user does, as a process of its own. */
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import path from "node:path";
 
 export const ROOT = path.resolve(import.meta.dirname, "../..");
@@ -8,6 +8,8 @@ const PROGRAM = path.join(ROOT, "bin/intercloud");
 export interface Outcome {
   readonly exitCode: number | null;
   readonly stdout: string;
+  /** The same, for a message that is no text. */
+  readonly bytes: Uint8Array;
   readonly stderr: string;
 }
 
@@ -15,20 +17,25 @@ export interface RunOptions {
   readonly home?: string;
   readonly stdin?: string | Uint8Array;
   readonly program?: string;
+  /** Instead of ours. */
+  readonly env?: NodeJS.ProcessEnv;
+  /** The process, to send it signals. */
+  readonly onStart?: (child: ChildProcess) => void;
 }
 
 export function intercloud(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
-  const { home, stdin = "", program = PROGRAM } = options;
+  const { home, stdin = "", program = PROGRAM, env: base = process.env, onStart } = options;
   return new Promise((resolve, reject) => {
-    const env = home === undefined ? process.env : { ...process.env, INTERCLOUD_HOME: home };
-    const child = spawn(program, args, { env });
+    const child = spawn(program, args, { env: home === undefined ? base : { ...base, INTERCLOUD_HOME: home } });
+    onStart?.(child);
     const stdout: Buffer[] = [];
     const stderr: Buffer[] = [];
     child.stdout.on("data", (chunk) => stdout.push(chunk));
     child.stderr.on("data", (chunk) => stderr.push(chunk));
     child.on("error", reject);
     child.on("close", (exitCode) => {
-      resolve({ exitCode, stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString() });
+      const bytes = Buffer.concat(stdout);
+      resolve({ exitCode, bytes, stdout: bytes.toString(), stderr: Buffer.concat(stderr).toString() });
     });
     child.stdin.on("error", () => undefined); // a command need not read what it is given
     child.stdin.end(stdin);
