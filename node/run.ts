@@ -7,13 +7,14 @@ import { passphraseFrom } from "../runtime/passphrase.ts";
 import { runUntilSignal } from "../runtime/run-until-signal.ts";
 import { loadNodeConfig, type NodeSettings } from "./config.ts";
 import { nodeKeys } from "./keys.ts";
-import { createNode, type Node } from "./wiring.ts";
+import { createNode, type Node, type NodeOptions } from "./wiring.ts";
 
 export interface RunNodeOptions extends NodeSettings {
   /** Opens the key file; default: what the environment says. */
   readonly passphraseFile?: string | undefined;
   /** Default: standard error, at the configured level. */
   readonly log?: Log;
+  readonly alsoServe?: NodeOptions["alsoServe"];
 }
 
 export interface RunningNode {
@@ -48,5 +49,5 @@ async function openNode(options: RunNodeOptions): Promise<{ node: Node; log: Log
   const seed = await readKeyFile(config.keyFile, passphrase);
   const keys = nodeKeys(seed);
   seed.fill(0);
-  return { node: createNode({ directory: options.directory, config, keys, log }), log };
+  return { node: createNode({ directory: options.directory, config, keys, log, alsoServe: options.alsoServe }), log };
 }

@@ -14,7 +14,7 @@ import { createReplayGuard } from "../protocols/identity/replay-guard.ts";
 import type { Store } from "../protocols/storage/index.ts";
 import { createHost, type Host } from "../protocols/wire/libp2p-host.ts";
 import { createLibp2pTransport } from "../protocols/wire/libp2p-transport.ts";
-import type { PeerName, Transport } from "../protocols/wire/transport.ts";
+import type { Handlers, PeerName, Transport } from "../protocols/wire/transport.ts";
 import { type AdminServer, startAdminServer } from "../runtime/admin-server.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { systemEntropy } from "../runtime/entropy.ts";
@@ -49,6 +49,8 @@ export interface NodeOptions {
   readonly config: NodeConfig;
   readonly keys: NodeKeys;
   readonly log: Log;
+  /** Protocols to serve beside ours, over the same connections; the benchmarks measure with one. */
+  readonly alsoServe?: ((transport: Transport) => Readonly<Record<string, Handlers>>) | undefined;
 }
 
 export interface Node {
@@ -59,7 +61,7 @@ export interface Node {
 }
 
 /** `lifecycle.start()` starts it. */
-export function createNode({ directory, config, keys, log }: NodeOptions): Node {
+export function createNode({ directory, config, keys, log, alsoServe }: NodeOptions): Node {
   const peer = peerNameOf(keys.signer.publicKey);
   const clock = systemClock;
   const entropy = systemEntropy;
@@ -190,6 +192,9 @@ export function createNode({ directory, config, keys, log }: NodeOptions): Node 
         const served = { [DEALING_PROTOCOL]: keeper, [CUSTODY_PROTOCOL]: custodyHandlers(custody) };
         for (const [protocol, handlers] of Object.entries(served)) {
           await transport.get().serve(protocol, meteredHandlers(protocol, handlers, events, onError));
+        }
+        for (const [protocol, handlers] of Object.entries(alsoServe?.(transport.get()) ?? {})) {
+          await transport.get().serve(protocol, handlers);
         }
       },
       async stop() {},

@@ -7,7 +7,7 @@ import { memberWithPeer } from "../protocols/identity/federation.ts";
 import { createReplayGuard } from "../protocols/identity/replay-guard.ts";
 import { createHost, type Host } from "../protocols/wire/libp2p-host.ts";
 import { createLibp2pTransport } from "../protocols/wire/libp2p-transport.ts";
-import type { PeerName, Transport } from "../protocols/wire/transport.ts";
+import type { Handlers, PeerName, Transport } from "../protocols/wire/transport.ts";
 import { type AdminServer, type Cause, startAdminServer } from "../runtime/admin-server.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { createLifecycle, type Lifecycle, type Step } from "../runtime/lifecycle.ts";
@@ -27,6 +27,8 @@ export interface DealerOptions {
   readonly log: Log;
   /** Default: the operating system. */
   readonly sources?: readonly Source[];
+  /** Protocols to serve beside ours, over the same connections; the benchmarks measure with one. */
+  readonly alsoServe?: ((transport: Transport) => Readonly<Record<string, Handlers>>) | undefined;
 }
 
 export interface Dealer {
@@ -40,7 +42,7 @@ export interface Dealer {
 const HANDLERS_STOP_MS = 500;
 
 /** Puts a dealer together; `lifecycle.start()` starts it. */
-export function createDealer({ config, keys, log, sources = [osSource] }: DealerOptions): Dealer {
+export function createDealer({ config, keys, log, sources = [osSource], alsoServe }: DealerOptions): Dealer {
   const peer = peerNameOf(keys.signer.publicKey);
   const metrics = createMetrics();
   const dealerMetrics = createDealerMetrics(metrics);
@@ -151,6 +153,9 @@ export function createDealer({ config, keys, log, sources = [osSource] }: Dealer
           },
         });
         await opened.serve(DEALING_PROTOCOL, server);
+        for (const [protocol, handlers] of Object.entries(alsoServe?.(opened) ?? {})) {
+          await opened.serve(protocol, handlers);
+        }
         transport = opened;
         log.info("dealer-ready", { peer, addresses: host.getMultiaddrs().map(String) });
       },

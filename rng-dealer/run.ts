@@ -6,7 +6,7 @@ import { createLog, type Log } from "../runtime/log.ts";
 import { passphraseFrom } from "../runtime/passphrase.ts";
 import { runUntilSignal } from "../runtime/run-until-signal.ts";
 import { type DealerSettings, loadDealerConfig } from "./config.ts";
-import { createDealer, type Dealer } from "./dealer.ts";
+import { createDealer, type Dealer, type DealerOptions } from "./dealer.ts";
 import { dealerKeys } from "./keys.ts";
 
 export interface RunDealerOptions extends DealerSettings {
@@ -14,6 +14,7 @@ export interface RunDealerOptions extends DealerSettings {
   readonly passphraseFile?: string | undefined;
   /** Default: standard error, at the configured level. */
   readonly log?: Log;
+  readonly alsoServe?: DealerOptions["alsoServe"];
 }
 
 export interface RunningDealer {
@@ -48,5 +49,5 @@ async function openDealer(options: RunDealerOptions): Promise<{ dealer: Dealer; 
   const seed = await readKeyFile(config.keyFile, passphrase);
   const keys = dealerKeys(seed);
   seed.fill(0);
-  return { dealer: createDealer({ config, keys, log }), log };
+  return { dealer: createDealer({ config, keys, log, alsoServe: options.alsoServe }), log };
 }

@@ -7,7 +7,7 @@ import {
   simdKernel,
   xorInto,
 } from "../../protocols/field/index.ts";
-import type { Row } from "./row.ts";
+import { median, type Row } from "./row.ts";
 
 const BUFFER_BYTES = 64 * 1024;
 const SCALED_TARGET = 8;
@@ -83,8 +83,4 @@ function rate(action: () => void): number {
     elapsedNs = Number(process.hrtime.bigint() - start);
   }
   return (calls * BUFFER_BYTES) / elapsedNs;
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0;
 }

@@ -1,0 +1,80 @@
+/**
+ * The user's process of a measured testnet: the product's client, and over the same transport the forward-only transfers.
+ * Started with the client's home; takes tasks one by one from its parent.
+ */
+import { createClient } from "../../client/client.ts";
+import { openHome } from "../../client/home.ts";
+import { connect, directoryOf } from "../../client/open-client.ts";
+import { fileSource } from "../../client/sources.ts";
+import { correctedPoints } from "../../protocols/dealing/points.ts";
+import type { PeerName } from "../../protocols/wire/transport.ts";
+import { systemClock } from "../../runtime/clock.ts";
+import { systemEntropy } from "../../runtime/entropy.ts";
+import { drain, pull, push, scatter } from "./forward-only.ts";
+import type { Task, TaskResult } from "./tasks.ts";
+
+const home = await openHome(process.argv[2] ?? "", systemEntropy);
+const { identityKey, federation, settings, shares, spoolDirectory } = home;
+const transport = await connect(federation);
+const directory = directoryOf(federation);
+const client = createClient({
+  ...{ identityKey, settings, shares, spoolDirectory, directory, clock: systemClock, entropy: systemEntropy },
+  connect: async () => transport,
+});
+const providers = [...directory.providers];
+const dealer = directory.dealers[0] as PeerName;
+const first = providers[0] as PeerName;
+const { threshold, copies } = { copies: Math.min(3, providers.length), threshold: settings.threshold };
+
+async function put({ file, route, lengthBytes }: Task): Promise<string> {
+  const source = await fileSource(file ?? "");
+  const { token, tokenText } = await client.deposit(source, { route });
+  if (token.lengthBytes !== lengthBytes) throw new Error(`${token.lengthBytes} bytes were deposited`);
+  return tokenText;
+}
+
+async function get({ token, route, lengthBytes }: Task): Promise<void> {
+  const { message } = await client.retrieve(token ?? "", { route });
+  const gotBytes = await drain(message);
+  if (gotBytes !== lengthBytes) throw new Error(`${gotBytes} bytes came back`);
+}
+
+/** Corrections from the dealer, the message through all providers (or to home from everybody), the copies from home. */
+async function forwardPut({ route, lengthBytes }: Task): Promise<void> {
+  const corrected = correctedPoints(threshold, providers.length).map((point) => providers[point - 1] as PeerName);
+  await scatter(transport, dealer, corrected, lengthBytes);
+  if (route === "chain") {
+    await push(transport, [...providers, first], lengthBytes);
+  } else {
+    const parts = providers.slice(1).map((peer) => scatter(transport, peer, [first], lengthBytes));
+    await Promise.all([push(transport, [first], lengthBytes), ...parts]);
+  }
+  await scatter(transport, first, providers.slice(1, copies), lengthBytes);
+}
+
+async function forwardGet({ route, lengthBytes }: Task): Promise<void> {
+  const members = providers.slice(0, threshold);
+  if (route === "chain") await pull(transport, members.reverse(), lengthBytes);
+  else await Promise.all(members.map((peer) => pull(transport, [peer], lengthBytes)));
+}
+
+async function run(task: Task): Promise<TaskResult> {
+  const startedAtMs = performance.now();
+  let token: string | undefined;
+  try {
+    if (task.action === "put") token = await put(task);
+    else if (task.action === "get") await get(task);
+    else if (task.action === "forward-put") await forwardPut(task);
+    else await forwardGet(task);
+  } catch (error) {
+    return { failure: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+  }
+  const seconds = (performance.now() - startedAtMs) / 1000;
+  return token === undefined ? { seconds } : { seconds, token };
+}
+
+process.on("message", (task: Task) => void run(task).then((result) => process.send?.(result)));
+process.on("disconnect", () => process.exit());
+// Connected to everybody and its tag made: from here on it is idle.
+await client.list();
+process.send?.({ seconds: 0 } satisfies TaskResult);
