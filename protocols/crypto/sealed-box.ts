@@ -17,6 +17,7 @@ export function sealTo(recipient: Uint8Array, context: string, plaintext: Uint8A
   const ephemeral = newAgreementKey(entropy);
   const key = boxKey(ephemeral.agree(recipient), ephemeral.publicKey, recipient, context);
   const cipher = createCipheriv("aes-256-gcm", key, NONCE);
+  key.fill(0);
   return Buffer.concat([ephemeral.publicKey, cipher.update(plaintext), cipher.final(), cipher.getAuthTag()]);
 }
 
@@ -26,6 +27,7 @@ export function openSealed(recipient: AgreementKey, context: string, box: Uint8A
     const ephemeral = box.subarray(0, AGREEMENT_KEY_BYTES);
     const key = boxKey(recipient.agree(ephemeral), ephemeral, recipient.publicKey, context);
     const decipher = createDecipheriv("aes-256-gcm", key, NONCE);
+    key.fill(0);
     decipher.setAuthTag(box.subarray(box.length - TAG_BYTES));
     const body = box.subarray(AGREEMENT_KEY_BYTES, box.length - TAG_BYTES);
     return Buffer.concat([decipher.update(body), decipher.final()]);
@@ -34,6 +36,9 @@ export function openSealed(recipient: AgreementKey, context: string, box: Uint8A
   }
 }
 
+/** Overwrites `secret`: it is needed for nothing else. */
 function boxKey(secret: Uint8Array, ephemeral: Uint8Array, recipient: Uint8Array, context: string): Uint8Array {
-  return deriveKey(secret, Buffer.concat([ephemeral, recipient]), `intercloud/sealed-box/v1 ${context}`);
+  const key = deriveKey(secret, Buffer.concat([ephemeral, recipient]), `intercloud/sealed-box/v1 ${context}`);
+  secret.fill(0);
+  return key;
 }

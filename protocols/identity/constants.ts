@@ -5,6 +5,9 @@ export type Purpose = (typeof PURPOSES)[number];
 /** A tag is an identity, a key, two times and a few words: 1 KiB is generous. */
 export const MAX_TAG_BYTES = 1024;
 
+/** A session key that is stolen is of use for this long at most. */
+export const MAX_TAG_LIFETIME_MS = 24 * 60 * 60_000;
+
 /** The largest request body: a signed manifest of 254 providers is about 40 KB. */
 export const MAX_REQUEST_BYTES = 256 * 1024;
 

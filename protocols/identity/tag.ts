@@ -8,7 +8,7 @@ import { newSigner, PUBLIC_KEY_BYTES, SIGNATURE_BYTES, type Signer, verifySignat
 import { type CborValue, decodeCanonical, encodeCanonical } from "../wire/codec.ts";
 import { IntercloudError } from "../wire/errors.ts";
 import { boundedBytes, fixedBytes, parseShape, text, timeMs } from "../wire/shape.ts";
-import { CLOCK_SKEW_MS, MAX_TAG_BYTES, PURPOSES, type Purpose } from "./constants.ts";
+import { CLOCK_SKEW_MS, MAX_TAG_BYTES, MAX_TAG_LIFETIME_MS, PURPOSES, type Purpose } from "./constants.ts";
 import { type Identity, keyOfIdentity, MAX_IDENTITY_LENGTH } from "./identity.ts";
 
 const TAG_DOMAIN = "intercloud/tag/v1";
@@ -66,6 +66,9 @@ export function checkTag(bytes: Uint8Array, purpose: Purpose, nowMs: number): Ta
   const tag = parseShape(tagShape, decodeCanonical(signed.body) as CborValue, "tag");
   if (!verifySignature(keyOfIdentity(tag.identity), TAG_DOMAIN, signed.body, signed.signature)) {
     throw new IntercloudError("BAD_TAG", "refused", "the tag is not signed by the identity that it names");
+  }
+  if (tag.expiresAtMs - tag.notBeforeMs > MAX_TAG_LIFETIME_MS) {
+    throw new IntercloudError("BAD_TAG", "refused", "the tag is valid for longer than tags may be; open a new session");
   }
   if (nowMs + CLOCK_SKEW_MS < tag.notBeforeMs || nowMs > tag.expiresAtMs) {
     throw new IntercloudError("TAG_EXPIRED", "expired", "the tag is outside its time; open a new session");

@@ -23,6 +23,8 @@ const descriptorShape = v.strictObject({
   members: v.pipe(v.array(memberShape), v.minLength(1), v.maxLength(MAX_PROVIDERS)),
   /** The user's point when its share is part of the sum, else null. */
   userPoint: v.nullable(integer(3, MAX_PROVIDERS + 1)),
+  /** The peer that asks, as its transport names it: a provider that gets the request cannot send it to others as its own. */
+  requester: text(64),
   /** The requester's ephemeral X25519 key: one half of every mask key. */
   userKey: fixedBytes(AGREEMENT_KEY_BYTES),
   nonce: fixedBytes(NONCE_BYTES),

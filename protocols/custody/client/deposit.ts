@@ -28,6 +28,7 @@ import { type CustodyUser, notEnough, signedRequest } from "./user.ts";
 /** A message that can be read twice: once to make its digest, once to send it. */
 export interface MessageSource {
   readonly lengthBytes: number;
+  /** From the start. Chunks are kept until their block of 1 MiB is complete, so their memory must not be used again. */
   open(): AsyncIterable<Uint8Array>;
 }
 

@@ -50,6 +50,7 @@ export function makeOffer(user: CustodyUser, options: DepositOptions, deal: Fres
     tokenId: tokenIdOf(token),
     members: roster.map(({ point, peer }) => ({ point, peer })),
     userPoint: roster.length + 1,
+    requester: user.transport.peer,
     userKey: ephemeral.publicKey,
     nonce: user.entropy(NONCE_BYTES),
     offsetBytes: 0,

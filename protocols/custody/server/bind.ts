@@ -29,6 +29,9 @@ export async function bind(provider: CustodyProvider, body: CborValue, context: 
   if (Math.abs(terms.token.createdAtMs - nowMs) > CLOCK_SKEW_MS + MAX_REQUEST_LIFETIME_MS) {
     throw new IntercloudError("TOKEN_TIME", "expired", "the token says that it is made at another time than now");
   }
+  if (context.from !== terms.descriptor.requester) {
+    throw new IntercloudError("NOT_THE_REQUESTER", "refused", "this request was made by another peer");
+  }
   provider.replayGuard.admit(request, nowMs);
   const ciphertextBytes = keepers(terms).includes(provider.transport.peer) ? terms.manifest.lengthBytes : 0;
   await requireRoom(provider, terms, ciphertextBytes);
@@ -51,7 +54,6 @@ export async function bind(provider: CustodyProvider, body: CborValue, context: 
       state: "bound",
       request: message.request,
       manifest: message.manifest,
-      sender: context.from,
       ownLink: null,
       links: [],
       keeping: null,

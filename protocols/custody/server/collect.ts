@@ -37,7 +37,7 @@ export async function collect(
   const { tokenId } = parseShape(depositHeaderShape, header, "collect");
   const { terms, record } = await loadDeposit(provider.store, tokenId);
   const isHome = terms.token.home === provider.transport.peer && terms.token.route === "fanout";
-  if (!isHome || context.from !== record.sender || record.state !== "bound") throw notYourStep();
+  if (!isHome || context.from !== terms.descriptor.requester || record.state !== "bound") throw notYourStep();
   await runStep({ provider, active, tokenId, name: "collect", channel, context }, async (signal) => {
     const parts: Channel[] = [];
     try {

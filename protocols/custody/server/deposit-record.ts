@@ -11,7 +11,7 @@ import type { Change, Store } from "../../storage/index.ts";
 import { MAX_LINK_BYTES, MAX_MANIFEST_BYTES } from "../../tokens/constants.ts";
 import { type CborValue, decodeCanonical, encodeCanonical } from "../../wire/codec.ts";
 import { IntercloudError } from "../../wire/errors.ts";
-import { boundedBytes, integer, parseShape, text } from "../../wire/shape.ts";
+import { boundedBytes, integer, parseShape } from "../../wire/shape.ts";
 import { MAX_PROOF_BYTES } from "../constants.ts";
 import { type DepositTerms, readTerms } from "../deposit-terms.ts";
 
@@ -21,8 +21,6 @@ const recordShape = v.strictObject({
   /** The owner's signed request and the signed manifest. */
   request: boundedBytes(MAX_PROOF_BYTES),
   manifest: boundedBytes(MAX_MANIFEST_BYTES),
-  /** The peer that bound the deposit; only it may send the message. */
-  sender: text(64),
   /** The link that we signed. */
   ownLink: v.nullable(boundedBytes(2 * MAX_LINK_BYTES)),
   /** The whole chain, once it is known. */

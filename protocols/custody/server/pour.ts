@@ -30,9 +30,9 @@ export async function pour(
   context: Context,
 ): Promise<void> {
   const { tokenId, step } = parseShape(pourShape, header, "pour");
-  const { terms, record } = await loadDeposit(provider.store, tokenId);
+  const { terms } = await loadDeposit(provider.store, tokenId);
   const last = terms.roster.length;
-  requireStep(terms, step, provider.transport.peer, context.from, record.sender);
+  requireStep(terms, step, provider.transport.peer, context.from);
   await runStep({ provider, active, tokenId, name: `pour ${step}`, channel, context }, async (signal) => {
     if (step === last + 1) await receiveCiphertext(provider, terms, channel, signal);
     else await passOn(provider, terms, step, channel, signal);
@@ -61,7 +61,7 @@ async function passOn(
     const body = channel.receiveBody({ lengthBytes: descriptor.lengthBytes });
     const sent = await pipe(body, transform, (source: AsyncIterable<Uint8Array>) => onward.sendBody(source));
     const { links } = parseShape(linksShape, await channel.receiveMessage(), "links");
-    const previous = requireLinks(terms, links, step - 1, body.summary().digest);
+    const previous = requireLinks(terms, channel.peer, links, step - 1, body.summary().digest);
     const statement = ownStatement(provider, terms, {
       index: step,
       digestIn: body.summary().digest,
@@ -91,7 +91,7 @@ async function receiveCiphertext(
   await storeCiphertext(provider, terms, body);
   const { digest } = body.summary();
   const { links } = parseShape(linksShape, await channel.receiveMessage(), "links");
-  requireLinks(terms, links, terms.roster.length, digest);
+  requireLinks(terms, channel.peer, links, terms.roster.length, digest);
   const digestFromOwner = readLink(links[0]!).statement.digestIn;
   const chain = await keepCiphertext(
     provider,
@@ -103,9 +103,13 @@ async function receiveCiphertext(
   await channel.sendMessage(chain);
 }
 
-/** The links so far must be all there and right, and the last must say that it sent what we received. */
+/**
+ * The links so far must be all there and right, and the last must say that it sent what we received. Whoever sent them to
+ * us has checked the same, so a chain that is broken here was broken by it.
+ */
 function requireLinks(
   terms: DepositTerms,
+  from: PeerName,
   links: readonly Uint8Array[],
   count: number,
   received: Uint8Array,
@@ -113,7 +117,7 @@ function requireLinks(
   const broken = checkLinks(chainExpectation(terms), links);
   if (links.length !== count || broken !== undefined) {
     throw new IntercloudError("CHAIN_BROKEN", "integrity", "the chain that came with the message is broken", {
-      peers: broken?.suspects ?? [],
+      peers: [from],
     });
   }
   const last = links.at(-1);
@@ -125,7 +129,7 @@ function requireLinks(
       "integrity",
       "what came in is not what the provider before says it sent",
       {
-        peers: [before.statement.peer],
+        peers: [from],
       },
     );
   }
@@ -139,10 +143,10 @@ async function requireBound(provider: CustodyProvider, tokenId: Uint8Array): Pro
 }
 
 /** Step k is for provider k, from provider k-1; step 1 from the peer that bound the deposit; step n+1 for home. */
-function requireStep(terms: DepositTerms, step: number, self: PeerName, from: PeerName, sender: PeerName): void {
+function requireStep(terms: DepositTerms, step: number, self: PeerName, from: PeerName): void {
   const { roster } = terms;
   const receiver = step === roster.length + 1 ? roster[0] : roster[step - 1];
-  const before = step === 1 ? sender : roster[step - 2];
+  const before = step === 1 ? terms.descriptor.requester : roster[step - 2];
   if (terms.token.route === "chain" && receiver === self && before === from) return;
   throw new IntercloudError("NOT_YOUR_STEP", "refused", "this peer has no such step in this deposit");
 }

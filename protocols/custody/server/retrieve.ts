@@ -11,7 +11,7 @@ import { zeros } from "../../rounds/layer.ts";
 import type { CborValue } from "../../wire/codec.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
-import type { Channel, Context } from "../../wire/transport.ts";
+import type { Channel, Context, PeerName } from "../../wire/transport.ts";
 import { abortOn } from "../abort-on.ts";
 import { CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS } from "../constants.ts";
 import type { DepositTerms } from "../deposit-terms.ts";
@@ -34,6 +34,7 @@ export async function retrieve(
   const deposit = await loadDeposit(provider.store, descriptor.tokenId);
   requireOwner(deposit, request.identity);
   requireRound(deposit.terms, descriptor, nowMs);
+  requireAsker(descriptor, provider.transport.peer, context.from);
   provider.replayGuard.admit(request, nowMs);
 
   const transform = await ownLayer(provider, descriptor, descriptorHash(content.descriptor));
@@ -106,6 +107,15 @@ function requireOwner({ record, terms }: StoredDeposit, identity: string): void 
   if (terms.token.owner !== identity) {
     throw new IntercloudError("NOT_THE_OWNER", "refused", "only the owner may have this deposit");
   }
+}
+
+/** The requester itself; in the chain route, where a request is handed on, the member after us. */
+function requireAsker(descriptor: RoundDescriptor, self: PeerName, from: PeerName): void {
+  const { members, route, requester } = descriptor;
+  const after = members[members.findIndex((member) => member.peer === self) + 1];
+  const asker = route === "chain" && after !== undefined ? after.peer : requester;
+  if (from === asker) return;
+  throw new IntercloudError("NOT_THE_REQUESTER", "refused", "this request was made by another peer");
 }
 
 /** Protocol 3 needs t providers; Protocol 2 t-1 and the user's own share. */

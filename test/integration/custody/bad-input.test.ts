@@ -10,6 +10,7 @@ import { signRequest } from "../../../protocols/identity/index.ts";
 import { encodeDescriptor, type RoundDescriptor } from "../../../protocols/rounds/index.ts";
 import { parseTokenText } from "../../../protocols/tokens/token-text.ts";
 import type { CborValue } from "../../../protocols/wire/codec.ts";
+import type { Transport } from "../../../protocols/wire/transport.ts";
 import { bytesOf } from "../../support/bytes.ts";
 import { createWorld, entropy, type World, type WorldProvider } from "../../support/custody-world.ts";
 
@@ -35,8 +36,13 @@ function expectNothingKept(): void {
 }
 
 /** Asks one provider for its part of a round and reads the answer to its end. */
-async function askPart(to: WorldProvider, request: Uint8Array, lengthBytes: number): Promise<Uint8Array> {
-  const channel = await world.user.transport.open(to.peer, CUSTODY_PROTOCOL, "retrieve", { request }, CALL);
+async function askPart(
+  to: WorldProvider,
+  request: Uint8Array,
+  lengthBytes: number,
+  as: Transport = world.user.transport,
+): Promise<Uint8Array> {
+  const channel = await as.open(to.peer, CUSTODY_PROTOCOL, "retrieve", { request }, CALL);
   const parts: Uint8Array[] = [];
   for await (const part of channel.receiveBody({ lengthBytes })) parts.push(part.slice());
   return new Uint8Array(Buffer.concat(parts));
@@ -52,6 +58,7 @@ async function descriptorFor(tokenText: string, change: Partial<RoundDescriptor>
     tokenId: terms.tokenId,
     members: world.providers.slice(0, 3).map(({ number, peer }) => ({ point: number, peer })),
     userPoint: null,
+    requester: world.user.transport.peer,
     userKey: newAgreementKey(entropy).publicKey,
     nonce: entropy(16),
     offsetBytes: 0,
@@ -314,4 +321,14 @@ test("a provider cannot ask others in the owner's name with a question that was 
     first!.transport.ask(second!.peer, CUSTODY_PROTOCOL, method, body, CALL);
   await expect(ask("show", show)).rejects.toMatchObject({ status: "refused" });
   await expect(ask("list", list)).rejects.toMatchObject({ status: "refused" });
+});
+
+test("a provider cannot use up a request by sending it to the others first", async () => {
+  const { tokenText } = await world.put(MESSAGE);
+  const [first, second] = world.providers;
+  const descriptor = await descriptorFor(tokenText);
+  const request = signedRequest(world.user, "retrieve", { descriptor: encodeDescriptor(descriptor) });
+  const stolen = askPart(second!, request, descriptor.lengthBytes, first!.transport);
+  await expect(stolen).rejects.toMatchObject({ status: "refused" });
+  expect(await askPart(second!, request, descriptor.lengthBytes)).toHaveLength(descriptor.lengthBytes);
 });

@@ -55,7 +55,14 @@ export function dealByHand(name: string, threshold: number, providers: number, l
 
 export function descriptorOf(fields: Partial<RoundDescriptor> & Pick<RoundDescriptor, "lengthBytes">): RoundDescriptor {
   return {
-    ...{ version: 1, kind: "retrieve", route: "chain", members: [{ point: 1, peer: peerOf(1) }], userPoint: null },
+    ...{
+      version: 1,
+      kind: "retrieve",
+      route: "chain",
+      members: [{ point: 1, peer: peerOf(1) }],
+      userPoint: null,
+      requester: peerOf(0),
+    },
     ...{ dealId: seedOf("deal").slice(0, 16), tokenId: seedOf("token"), userKey: keyOf("user").publicKey },
     ...{ nonce: seedOf("nonce").slice(0, 16), offsetBytes: 0, expiresAtMs: 1_700_000_000_000 },
     ...fields,
