@@ -72,19 +72,15 @@ test("a program in another directory can import it, with types", async () => {
   );
   const { stdout } = await run(process.execPath, ["run.js"], { cwd: user });
   expect(stdout.trim().split(",").length).toBeGreaterThan(0);
+  const compilerOptions = {
+    noEmit: true,
+    strict: true,
+    module: "nodenext",
+    target: "es2024",
+    typeRoots: [path.join(ROOT, "node_modules/@types")],
+    types: ["node"],
+  };
+  await writeFile(path.join(user, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["use.ts"] }));
   const tsc = path.join(ROOT, "node_modules/typescript/bin/tsc");
-  const types = path.join(ROOT, "node_modules/@types");
-  const strict = [
-    "--noEmit",
-    "--strict",
-    "--module",
-    "nodenext",
-    "--target",
-    "es2024",
-    "--typeRoots",
-    types,
-    "--types",
-    "node",
-  ];
-  await run(process.execPath, [tsc, ...strict, "use.ts"], { cwd: user });
+  await run(process.execPath, [tsc, "--project", "tsconfig.json"], { cwd: user });
 });

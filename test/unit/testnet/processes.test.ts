@@ -3,8 +3,22 @@ import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import { afterEach, describe, expect, test } from "vitest";
 import { withLock } from "../../../testnet/lock.ts";
-import { forgetProcess, openTestnet, readProcess, selectPeers, writeProcess } from "../../../testnet/plan.ts";
-import { identifyProcess, type ProcessId, processState, signalProcess } from "../../../testnet/process.ts";
+import {
+  forgetProcess,
+  logFile,
+  openTestnet,
+  peerDirectory,
+  readProcess,
+  selectPeers,
+  writeProcess,
+} from "../../../testnet/plan.ts";
+import {
+  identifyProcess,
+  type ProcessId,
+  processState,
+  signalProcess,
+  startProcess,
+} from "../../../testnet/process.ts";
 import { askReadiness } from "../../../testnet/readiness.ts";
 import { startPeers } from "../../../testnet/start.ts";
 import { killPeers, pausePeers, resumePeers, stopPeers } from "../../../testnet/stop.ts";
@@ -51,11 +65,23 @@ describe("starting", () => {
     }
   });
 
-  test("a peer that is never ready ends the start with its causes", async () => {
+  test("a peer that is never ready ends the wait with its causes", async () => {
     const { testnet, program, peers, peer } = await make("never");
-    await expect(startPeers(testnet, peers, { program, readyTimeoutMs: 300 })).rejects.toMatchObject({
+    const directory = peerDirectory(testnet, peer(0));
+    const started = { ...program(peer(0), directory), directory, environment: {}, logFile: logFile(testnet, peer(0)) };
+    await writeProcess(testnet, peer(0), await startProcess(started));
+    const causes = async () => (await askReadiness(peer(0).adminPort, 1_000)).causes;
+    await expect.poll(causes, { timeout: 15_000 }).toEqual(["NO_PEERS"]);
+    await expect(startPeers(testnet, peers, { program, readyTimeoutMs: 0 })).rejects.toMatchObject({
       code: "PEER_NOT_READY",
       details: { name: "provider-1", causes: ["NO_PEERS"] },
+    });
+  });
+
+  test("what was started for nothing is ended again", async () => {
+    const { testnet, program, peers, peer } = await make("never");
+    await expect(startPeers(testnet, peers, { program, readyTimeoutMs: 0 })).rejects.toMatchObject({
+      code: "PEER_NOT_READY",
     });
     expect(await readProcess(testnet, peer(0))).toBeUndefined();
   });

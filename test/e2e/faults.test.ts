@@ -1,0 +1,221 @@
+/** What bad input, broken disks and dead peers get: the right exit code, a word on what to do, and nothing left behind. */
+import { copyFile, mkdir, readdir, readFile, truncate, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { expect, test } from "vitest";
+import { memberNamed } from "../../protocols/identity/federation.ts";
+import { formatTokenText, parseTokenText } from "../../protocols/tokens/token-text.ts";
+import { readFederation } from "../../runtime/federation.ts";
+import { bytesOf } from "../support/bytes.ts";
+import { intercloud, intercloudJson, type Outcome } from "./intercloud.ts";
+import { configure, flipBit, testnetUser } from "./user.ts";
+
+const MIB = 1024 * 1024;
+/** Salt and the digests of two blocks come before a message of two blocks. */
+const HEADER_BYTES = 32 + 2 * 32;
+const SETTLE_MS = 30_000;
+const user = await testnetUser(5, 3);
+const { directory, net, home } = user;
+const message = bytesOf(1_000, 1);
+const kept = await user.put(message);
+
+/** Exit code and code of the error, nothing on stdout, and no stack for the user to read. */
+function expectFailure(outcome: Outcome, exitCode: number, ...words: readonly (string | RegExp)[]): void {
+  expect({ ...outcome, bytes: undefined }).toMatchObject({ exitCode, stdout: "" });
+  for (const word of words) expect(outcome.stderr).toMatch(word);
+  expect(outcome.stderr).not.toMatch(/\n +at /);
+}
+
+async function expectNothingNew(work: () => Promise<void>): Promise<void> {
+  const look = async () => {
+    const { deposits } = await intercloudJson(["list"], { home });
+    const bodies = await Promise.all([1, 2, 3, 4, 5].map((number) => user.bodies(number)));
+    const spooled = await readdir(path.join(home, "tmp")).catch(() => []);
+    return { deposits: deposits.length, bodies: bodies.map((names) => names.length), spooled };
+  };
+  const before = await look();
+  await work();
+  await expect.poll(look, { timeout: SETTLE_MS, interval: 500 }).toEqual(before);
+}
+
+test("a wrong token is wrong use", async () => {
+  const wrong = (kept.at(-1) === "q" ? "p" : "q") + kept.slice(1);
+  for (const token of ["hello", wrong, kept.slice(0, -1)]) {
+    expectFailure(await user.run(["get", token]), 2, "copied whole");
+  }
+});
+
+test("a token that nobody knows is not found", async () => {
+  const { home: atHome } = parseTokenText(kept);
+  const token = formatTokenText({ tokenId: bytesOf(32, 7), home: atHome });
+  expectFailure(await user.run(["get", token]), 6, "NO_SUCH_DEPOSIT");
+  // home of the token is somebody who does not exist: the others are asked
+  const { dealers } = await readFederation(path.join(home, "federation.json"));
+  const astray = formatTokenText({ tokenId: bytesOf(32, 7), home: dealers[0]?.peer ?? "" });
+  expectFailure(await user.run(["trace", astray]), 6, "NO_SUCH_DEPOSIT");
+});
+
+test("the token of somebody else's deposit is refused, by every command", async () => {
+  const stranger = path.join(directory, "stranger");
+  expect((await user.run(["id", "new"], { home: stranger })).exitCode).toBe(0);
+  expectFailure(await user.run(["get", kept], { home: stranger }), 2, "federation.json");
+  await copyFile(path.join(home, "federation.json"), path.join(stranger, "federation.json"));
+  for (const command of ["get", "show", "trace", "verify"]) {
+    expectFailure(await user.run([command, kept], { home: stranger }), 3, "NOT_THE_OWNER");
+  }
+  expect((await intercloudJson(["list"], { home: stranger })).deposits).toEqual([]);
+});
+
+test("a bit flipped in every copy of the ciphertext is an integrity failure, and nothing is handed over", async () => {
+  const token = await user.put(message);
+  for (const number of [1, 2, 3]) await flipBit(await user.ciphertextFile(number, token), 500);
+  expectFailure(await user.run(["get", token]), 5, "WRONG_BYTES", "does not add up");
+  const file = path.join(directory, "never");
+  expectFailure(await user.run(["get", token, "-o", file]), 5);
+  expect(await readdir(directory)).not.toContain("never");
+  for (const number of [1, 2, 3]) await flipBit(await user.ciphertextFile(number, token), 500);
+  await user.expectBack(token, message);
+});
+
+test("copies that are damaged in different places make up for each other, with a warning", async () => {
+  const long = bytesOf(2 * MIB, 2);
+  const token = await user.put(long, "--copies", "2");
+  // Whichever copy is asked first, one of its blocks is wrong.
+  await flipBit(await user.ciphertextFile(1, token), HEADER_BYTES + 1_000);
+  await flipBit(await user.ciphertextFile(2, token), HEADER_BYTES + MIB + 1_000);
+  const { stderr } = await user.expectBack(token, long);
+  expect(stderr).toMatch(/^intercloud: warning: .*provider-\d.*wrong.*\[WRONG_BYTES\]/m);
+});
+
+test("a copy that is cut short, or gone, is made up for by another", async () => {
+  const token = await user.put(message, "--copies", "2");
+  await truncate(await user.ciphertextFile(1, token), 10);
+  await user.expectBack(token, message);
+  await truncate(await user.ciphertextFile(2, token), 10);
+  expectFailure(await user.run(["get", token]), 4);
+});
+
+test("a provider that dies while the message travels is replaced", async () => {
+  const long = bytesOf(24 * MIB, 3);
+  const token = await user.put(long, "--route", "fanout");
+  const got = await user.run(["get", token], {
+    onStart: (child) => child.stdout?.once("data", () => void user.testnet("kill", "provider-2", "provider-3")),
+  });
+  expect(got.exitCode).toBe(0);
+  expect(Buffer.compare(got.bytes, long)).toBe(0);
+  await user.testnet("start", "provider-2", "provider-3");
+});
+
+test("with the dealer dead nothing can be deposited, and what is there can be read", async () => {
+  await expectNothingNew(async () => {
+    await user.testnet("kill", "dealer-1");
+    expectFailure(await user.run(["put", "-"], { stdin: message }), 4, "dealer-1");
+    await user.expectBack(kept, message);
+    await user.testnet("start", "dealer-1");
+  });
+});
+
+test.each(["dealer-1", "provider-3"])("a deposit during which %s dies leaves nothing", async (name) => {
+  const file = await user.file("long", new Uint8Array(128 * MIB));
+  await expectNothingNew(async () => {
+    const before = await user.bodies(3);
+    const putting = user.run(["put", file]);
+    const begun = async () => (await user.bodies(3)).some((body) => !before.includes(body));
+    await expect.poll(begun, { timeout: SETTLE_MS, interval: 10 }).toBe(true);
+    await user.testnet("kill", name);
+    expectFailure(await putting, 4);
+    await user.testnet("start", name);
+  });
+});
+
+test("Ctrl-C in the middle of a deposit leaves nothing, anywhere", async () => {
+  const file = await user.file("long", new Uint8Array(128 * MIB));
+  await expectNothingNew(async () => {
+    const before = await user.bodies(1);
+    let interrupt = () => {};
+    const putting = user.run(["put", file], { onStart: (child) => (interrupt = () => void child.kill("SIGINT")) });
+    const begun = async () => (await user.bodies(1)).some((body) => !before.includes(body));
+    await expect.poll(begun, { timeout: SETTLE_MS, interval: 10 }).toBe(true);
+    interrupt();
+    expectFailure(await putting, 130, "SIGINT");
+  });
+});
+
+test("Ctrl-C while a pipe is silent ends at once, and in the middle of a get leaves no file", async () => {
+  const silent = await user.run(["put", "-"], {
+    onStart: (child) => {
+      child.stdin?.write("the beginning");
+      if (child.stdin !== null) child.stdin.end = () => child.stdin as never;
+      setTimeout(() => child.kill("SIGINT"), 1_500);
+    },
+  });
+  expectFailure(silent, 130);
+  const token = await user.put(bytesOf(24 * MIB, 3));
+  const folder = path.join(directory, "interrupted");
+  await mkdir(folder);
+  let interrupt = () => {};
+  const getting = user.run(["get", token, "-o", path.join(folder, "file")], {
+    onStart: (child) => (interrupt = () => void child.kill("SIGINT")),
+  });
+  await expect.poll(() => readdir(folder), { timeout: SETTLE_MS, interval: 5 }).toHaveLength(1);
+  interrupt();
+  expectFailure(await getting, 130);
+  expect(await readdir(folder)).toEqual([]);
+});
+
+test("a provider without room, or an owner above its quota, ends the deposit and leaves nothing", async () => {
+  const peer = path.join(net, "provider-4");
+  for (const [settings, word] of [
+    [{ maxOwnerBytes: 100 }, "provider-4"],
+    [{ minFreeBytes: 2 ** 52 }, "provider-4"],
+  ] as const) {
+    const config = await readFile(path.join(peer, "config.json"));
+    await user.testnet("kill", "provider-4");
+    await configure(peer, settings);
+    await user.testnet("start", "provider-4");
+    await expectNothingNew(async () =>
+      expectFailure(await user.run(["put", "-"], { stdin: bytesOf(MIB, 4) }), 4, word),
+    );
+    await user.expectBack(kept, message);
+    await user.testnet("kill", "provider-4");
+    await writeFile(path.join(peer, "config.json"), config);
+    await user.testnet("start", "provider-4");
+  }
+});
+
+test("a misspelt setting stops a node and a client, and names the setting", async () => {
+  const peer = path.join(net, "provider-5");
+  const configs = [peer, home].map((folder) => path.join(folder, "config.json"));
+  const before = await Promise.all(configs.map((file) => readFile(file)));
+  await user.testnet("kill", "provider-5");
+  await configure(peer, { lisen: [] });
+  await configure(home, { treshold: 3 });
+  expectFailure(await user.run(["node", "run", "--dir", peer]), 2, "lisen", "listen");
+  expectFailure(await user.run(["get", kept]), 2, "treshold", "threshold");
+  await Promise.all(configs.map((file, i) => writeFile(file, before[i] ?? "")));
+  await user.testnet("start", "provider-5");
+  await user.expectBack(kept, message);
+});
+
+test("a node does not start with a damaged store, and the others go on", async () => {
+  const peer = path.join(net, "provider-5");
+  await user.testnet("kill", "provider-5");
+  const records = path.join(peer, "store/records");
+  const log = (await readdir(records)).find((name) => name.endsWith(".log")) ?? "";
+  const whole = await readFile(path.join(records, log));
+  await flipBit(path.join(records, log), whole.length >> 1);
+  expectFailure(await user.run(["node", "run", "--dir", peer]), 5, "STORE_DAMAGED");
+  const start = await intercloud(["testnet", "start", "provider-5", "--dir", net]);
+  expectFailure(start, 1, "STORE_DAMAGED");
+  await user.expectBack(kept, message);
+});
+
+test("a federation file that was changed is not used", async () => {
+  const file = path.join(home, "federation.json");
+  const before = await readFile(file, "utf8");
+  const stranger = memberNamed(await readFederation(file), "provider-2")?.peer ?? "";
+  await writeFile(file, before.replaceAll(stranger, parseTokenText(kept).home));
+  expectFailure(await user.run(["get", kept]), 2);
+  await writeFile(file, before.replace('"name": "testnet"', '"name": "other"'));
+  expectFailure(await user.run(["get", kept]), 5, "founder");
+  await writeFile(file, before);
+});
