@@ -16,6 +16,7 @@ import type { SignedFederation } from "../protocols/identity/federation.ts";
 import { identityOfKey } from "../protocols/identity/identity.ts";
 import { IntercloudError } from "../protocols/wire/errors.ts";
 import { createFileAtomic } from "../runtime/atomic-file.ts";
+import { systemEntropy } from "../runtime/entropy.ts";
 import { readFederation, writeFederation } from "../runtime/federation.ts";
 import { KEY_FILE_SEED_BYTES, readKeyFile, writeKeyFile } from "../runtime/key-file.ts";
 import { type DepositChoice, type DepositSettings, withDefaults } from "./deposit-plan.ts";
@@ -66,8 +67,15 @@ export async function createIdentity(directory: string, entropy: Entropy, passph
   }
 }
 
+export interface OpenHomeOptions {
+  /** Opens the identity's key file, if it is sealed. */
+  readonly passphrase?: string | undefined;
+  readonly entropy?: Entropy;
+}
+
 /** @throws IntercloudError NO_HOME, NO_FEDERATION, CONFIG_INVALID, and what reading the key file throws. */
-export async function openHome(directory: string, entropy: Entropy, passphrase?: string): Promise<Home> {
+export async function openHome(directory: string, options: OpenHomeOptions = {}): Promise<Home> {
+  const { passphrase, entropy = systemEntropy } = options;
   const { federation, config } = await openFederation(directory);
   return await withIdentity(directory, passphrase, (identitySeed) => ({
     directory,

@@ -2,7 +2,6 @@
 import type { Readable } from "node:stream";
 import { IntercloudError } from "../../protocols/wire/errors.ts";
 import { argumentAt, type CommandContext, type OptionSpec, textOption, writeText } from "../../runtime/command.ts";
-import { systemEntropy } from "../../runtime/entropy.ts";
 import { passphraseFrom } from "../../runtime/passphrase.ts";
 import type { Client } from "../client.ts";
 import { type Home, openHome } from "../home.ts";
@@ -26,7 +25,7 @@ export async function withClient<T>(
   context: CommandContext,
   use: (client: Client, home: Home) => Promise<T>,
 ): Promise<T> {
-  const home = await openHome(context.home, systemEntropy, await passphraseOf(context));
+  const home = await openHome(context.home, { passphrase: await passphraseOf(context) });
   const client = openClient({ home });
   try {
     return await use(client, home);

@@ -13,7 +13,7 @@ import { systemEntropy } from "../../runtime/entropy.ts";
 import { drain, pull, push, scatter } from "./forward-only.ts";
 import type { Task, TaskResult } from "./tasks.ts";
 
-const home = await openHome(process.argv[2] ?? "", systemEntropy);
+const home = await openHome(process.argv[2] ?? "");
 const { identityKey, federation, settings, shares, spoolDirectory } = home;
 const transport = await connect(federation);
 const directory = directoryOf(federation);

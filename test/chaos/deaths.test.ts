@@ -10,7 +10,6 @@ import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Client, openClient, openHome } from "../../client/index.ts";
 import { IntercloudError } from "../../protocols/wire/errors.ts";
-import { systemEntropy } from "../../runtime/entropy.ts";
 import { intercloud } from "../e2e/intercloud.ts";
 import { bytesOf } from "../support/bytes.ts";
 
@@ -28,7 +27,7 @@ let client: Client;
 beforeAll(async () => {
   directory = await mkdtemp(path.join(tmpdir(), "intercloud-"));
   await testnet("up", "--providers", String(PROVIDERS), "--threshold", String(THRESHOLD));
-  client = openClient({ home: await openHome(path.join(directory, "net", "client"), systemEntropy) });
+  client = openClient({ home: await openHome(path.join(directory, "net", "client")) });
 });
 
 afterAll(async () => {

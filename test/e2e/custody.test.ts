@@ -5,7 +5,6 @@ import path from "node:path";
 import { promisify } from "node:util";
 import { afterAll, expect, test } from "vitest";
 import { openClient, openHome } from "../../client/index.ts";
-import { systemEntropy } from "../../runtime/entropy.ts";
 import { bytesOf, collect, sourceOf } from "../support/bytes.ts";
 import { intercloud, intercloudJson, ROOT } from "./intercloud.ts";
 import { testnetUser } from "./user.ts";
@@ -133,7 +132,7 @@ test("a reader that goes away ends it quietly", async () => {
 });
 
 test("a program uses the same through the SDK, and stops a retrieval when it likes", async () => {
-  const client = openClient({ home: await openHome(home, systemEntropy) });
+  const client = openClient({ home: await openHome(home) });
   afterAll(() => client.close());
   const message = bytesOf(8 * MIB, 9);
   const { tokenText } = await client.deposit(sourceOf(message, 100_000));

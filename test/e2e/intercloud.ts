@@ -3,6 +3,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import path from "node:path";
 
 export const ROOT = path.resolve(import.meta.dirname, "../..");
+/** No command of a test takes a tenth of it; a daemon that was expected to refuse its start would run for ever. */
+const DEADLINE_MS = 120_000;
 const PROGRAM = path.join(ROOT, "bin/intercloud");
 
 export interface Outcome {
@@ -33,7 +35,9 @@ export function intercloud(args: readonly string[], options: RunOptions = {}): P
     child.stdout.on("data", (chunk) => stdout.push(chunk));
     child.stderr.on("data", (chunk) => stderr.push(chunk));
     child.on("error", reject);
+    const deadline = setTimeout(() => child.kill("SIGKILL"), DEADLINE_MS);
     child.on("close", (exitCode) => {
+      clearTimeout(deadline);
       const bytes = Buffer.concat(stdout);
       resolve({ exitCode, bytes, stdout: bytes.toString(), stderr: Buffer.concat(stderr).toString() });
     });

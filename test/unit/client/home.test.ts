@@ -22,7 +22,7 @@ async function newHome(name: string, settings = {}, passphrase?: string): Promis
 test("a new home opens as it was made, and only its owner may look into it", async () => {
   const directory = path.join(folder, "new");
   const identity = await createHome({ directory, federation, settings: { threshold: 4 }, entropy });
-  const home = await openHome(directory, entropy);
+  const home = await openHome(directory, { entropy });
   expect(identityOfKey(home.identityKey.publicKey)).toBe(identity);
   expect(home.federation).toEqual(federation);
   expect(home.settings).toMatchObject({ providers: 5, threshold: 4, copies: 3, protocol: 3, route: "chain" });
@@ -31,7 +31,7 @@ test("a new home opens as it was made, and only its owner may look into it", asy
 });
 
 test("defaults follow the number of providers", async () => {
-  const home = await openHome(await newHome("few", { providers: 2 }), entropy);
+  const home = await openHome(await newHome("few", { providers: 2 }), { entropy });
   expect(home.settings).toMatchObject({ providers: 2, threshold: 2, copies: 2 });
 });
 
@@ -44,20 +44,25 @@ test("a second identity never replaces the first", async () => {
 
 test("a sealed home opens with its passphrase only", async () => {
   const directory = await newHome("sealed", {}, "correct horse");
-  await expect(openHome(directory, entropy)).rejects.toMatchObject({ code: "PASSPHRASE_NEEDED", status: "refused" });
-  await expect(openHome(directory, entropy, "wrong")).rejects.toMatchObject({ code: "WRONG_PASSPHRASE" });
-  expect((await openHome(directory, entropy, "correct horse")).federation).toEqual(federation);
+  await expect(openHome(directory, { entropy })).rejects.toMatchObject({
+    code: "PASSPHRASE_NEEDED",
+    status: "refused",
+  });
+  await expect(openHome(directory, { entropy, passphrase: "wrong" })).rejects.toMatchObject({
+    code: "WRONG_PASSPHRASE",
+  });
+  expect((await openHome(directory, { entropy, passphrase: "correct horse" })).federation).toEqual(federation);
 });
 
 test("what is missing is named, with what to do", async () => {
   const nowhere = path.join(folder, "nowhere");
-  await expect(openHome(nowhere, entropy)).rejects.toMatchObject({
+  await expect(openHome(nowhere, { entropy })).rejects.toMatchObject({
     ...{ code: "NO_HOME", status: "refused", message: expect.stringMatching(/intercloud id new --home .*nowhere/) },
   });
   expect(await findFederation(nowhere)).toBeUndefined();
   const directory = await newHome("no-federation");
   await rm(path.join(directory, "federation.json"));
-  await expect(openHome(directory, entropy)).rejects.toMatchObject({
+  await expect(openHome(directory, { entropy })).rejects.toMatchObject({
     ...{ code: "NO_FEDERATION", message: expect.stringContaining(path.join(directory, "federation.json")) },
   });
   expect(await findFederation(directory)).toBeUndefined();
@@ -71,7 +76,7 @@ test("a misspelt setting and a wrong value are wrong use", async () => {
     ["{", "JSON"],
   ] as const) {
     await writeFile(path.join(directory, "config.json"), text);
-    await expect(openHome(directory, entropy)).rejects.toMatchObject({
+    await expect(openHome(directory, { entropy })).rejects.toMatchObject({
       ...{ status: "bad-request", message: expect.stringContaining(word) },
     });
   }
@@ -81,12 +86,12 @@ test("a federation file of another founder is not taken for the one that the hom
   const directory = await newHome("exchanged");
   const file = path.join(directory, "federation.json");
   await writeFederation(file, testFederation());
-  await expect(openHome(directory, entropy)).rejects.toMatchObject({ code: "FEDERATION_BAD_SIGNATURE" });
+  await expect(openHome(directory, { entropy })).rejects.toMatchObject({ code: "FEDERATION_BAD_SIGNATURE" });
 });
 
 test("shares are kept sealed, each for its own deposit", async () => {
   const directory = await newHome("shares");
-  const { shares } = await openHome(directory, entropy);
+  const { shares } = await openHome(directory, { entropy });
   const [tokenId, other, share] = [bytesOf(32, 1), bytesOf(32, 2), bytesOf(32, 3)];
   await shares.keep(tokenId, share);
   expect(await shares.find(tokenId)).toEqual(share);
@@ -96,7 +101,7 @@ test("shares are kept sealed, each for its own deposit", async () => {
   const fileOf = (id: Uint8Array) => path.join(directory, "shares", `${Buffer.from(id).toString("hex")}.share`);
   await copyFile(fileOf(tokenId), fileOf(other));
   await expect(shares.find(other)).rejects.toMatchObject({ code: "SHARE_DAMAGED", status: "damaged" });
-  const { shares: foreign } = await openHome(await newHome("foreign"), entropy);
+  const { shares: foreign } = await openHome(await newHome("foreign"), { entropy });
   await foreign.keep(other, share);
   await copyFile(path.join(folder, "foreign/shares", path.basename(fileOf(other))), fileOf(other));
   await expect(shares.find(other)).rejects.toMatchObject({ code: "SHARE_DAMAGED" });
@@ -107,7 +112,7 @@ test("shares are kept sealed, each for its own deposit", async () => {
 
 test("a note that cannot be read is no note", async () => {
   const directory = await newHome("notes");
-  const { notes } = await openHome(directory, entropy);
+  const { notes } = await openHome(directory, { entropy });
   const note = { token: "ict1abc", name: "a file", time: "2026-01-01T00:00:00.000Z" };
   await notes.write(note);
   expect(await notes.find("ict1abc")).toEqual(note);
