@@ -1,6 +1,8 @@
 /** What bad input, broken disks and dead peers get: the right exit code, a word on what to do, and nothing left behind. */
-import { copyFile, mkdir, readdir, readFile, stat, truncate, writeFile } from "node:fs/promises";
+import type { ChildProcess } from "node:child_process";
+import { copyFile, mkdir, readdir, readFile, readlink, stat, truncate, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { PassThrough } from "node:stream";
 import { expect, test } from "vitest";
 import { memberNamed } from "../../protocols/identity/federation.ts";
 import { formatTokenText, parseTokenText } from "../../protocols/tokens/token-text.ts";
@@ -37,6 +39,14 @@ async function expectNothingNew(work: () => Promise<void>, providers = [1, 2, 3,
   await expect.poll(look, { timeout: SETTLE_MS, interval: 500 }).toEqual(before);
 }
 
+/** Spool files that a process has open. */
+async function namelessFiles(pid: number | undefined): Promise<readonly string[]> {
+  const folder = `/proc/${pid}/fd`;
+  const open = await readdir(folder).catch(() => []);
+  const targets = await Promise.all(open.map((fd) => readlink(path.join(folder, fd)).catch(() => "")));
+  return targets.filter((target) => target.endsWith(".spool (deleted)"));
+}
+
 async function largestFile(folder: string): Promise<{ readonly file: string; readonly lengthBytes: number }> {
   const files = (await readdir(folder)).map((name) => path.join(folder, name));
   const sized = await Promise.all(files.map(async (file) => ({ file, lengthBytes: (await stat(file)).size })));
@@ -44,7 +54,7 @@ async function largestFile(folder: string): Promise<{ readonly file: string; rea
 }
 
 test("a wrong token is wrong use", async () => {
-  const wrong = (kept.at(-1) === "q" ? "p" : "q") + kept.slice(1);
+  const wrong = kept.slice(0, -1) + (kept.at(-1) === "q" ? "p" : "q");
   for (const token of ["hello", wrong, kept.slice(0, -1)]) {
     expectFailure(await user.run(["get", token]), 2, "copied whole");
   }
@@ -147,14 +157,13 @@ test("Ctrl-C in the middle of a deposit leaves nothing, anywhere", async () => {
 });
 
 test("Ctrl-C while a pipe is silent ends at once, and in the middle of a get leaves no file", async () => {
-  const silent = await user.run(["put", "-"], {
-    onStart: (child) => {
-      child.stdin?.write("the beginning");
-      if (child.stdin !== null) child.stdin.end = () => child.stdin as never;
-      setTimeout(() => child.kill("SIGINT"), 1_500);
-    },
-  });
-  expectFailure(silent, 130);
+  const pipe = new PassThrough();
+  pipe.write("the beginning");
+  let child: ChildProcess | undefined;
+  const putting = user.run(["put", "-"], { stdin: pipe, onStart: (started) => (child = started) });
+  await expect.poll(() => namelessFiles(child?.pid), { timeout: SETTLE_MS }).toHaveLength(1);
+  child?.kill("SIGINT");
+  expectFailure(await putting, 130);
   const token = await user.put(bytesOf(24 * MIB, 3));
   const folder = path.join(directory, "interrupted");
   await mkdir(folder);
@@ -168,35 +177,51 @@ test("Ctrl-C while a pipe is silent ends at once, and in the middle of a get lea
   expect(await readdir(folder)).toEqual([]);
 });
 
-test("a provider without room, and one where the owner is over its quota, end the deposit", async () => {
+test("a provider where the owner is over its quota ends the deposit, and no other keeps anything", async () => {
   const peer = path.join(net, "provider-4");
-  const before = await readFile(path.join(peer, "config.json"));
-  for (const settings of [{ minFreeBytes: 2 ** 52 }, { maxOwnerBytes: 100 }]) {
-    await user.testnet("kill", "provider-4");
-    await configure(peer, settings);
-    await user.testnet("start", "provider-4");
-    // The one that refuses may keep its share of the deal, which nobody can use any more, until the deal expires.
-    await expectNothingNew(
-      async () => expectFailure(await user.run(["put", "-"], { stdin: bytesOf(MIB, 4) }), 4, "provider-4"),
-      [1, 2, 3, 5],
-    );
-    await user.expectBack(kept, message);
-    await writeFile(path.join(peer, "config.json"), before);
-  }
   await user.testnet("kill", "provider-4");
+  const configured = await configure(peer, { maxOwnerBytes: 100 });
+  await user.testnet("start", "provider-4");
+  // The one that refuses may keep its share of the deal, which nobody can use any more, until the deal expires.
+  await expectNothingNew(
+    async () => expectFailure(await user.run(["put", "-", "--copies", "5"], { stdin: message }), 4, "provider-4"),
+    [1, 2, 3, 5],
+  );
+  await user.expectBack(kept, message);
+  await user.testnet("kill", "provider-4");
+  await configured.undo();
+});
+
+test("a provider whose disk is full takes no deposits and still serves those that it has", async () => {
+  const peer = path.join(net, "provider-4");
+  const configured = await configure(peer, { minFreeBytes: 2 ** 52 });
+  let stop = () => {};
+  const running = user.run(["node", "run", "--dir", peer], { onStart: (child) => (stop = () => void child.kill()) });
+  const { peers } = await intercloudJson(["testnet", "status", "--dir", net]);
+  const { adminUrl } = peers.find(({ name }: { name: string }) => name === "provider-4");
+  const causes = async () => await (await fetch(`${adminUrl}/readyz`).catch(() => undefined))?.text();
+  await expect.poll(causes, { timeout: SETTLE_MS }).toContain("DISK_LOW");
+
+  await expectNothingNew(async () => expectFailure(await user.run(["put", "-"], { stdin: message }), 4, "provider-4"));
+  await user.testnet("kill", "provider-1", "provider-2");
+  await user.expectBack(kept, message);
+  await user.testnet("start", "provider-1", "provider-2");
+
+  stop();
+  expect((await running).exitCode).toBe(0);
+  await configured.undo();
   await user.testnet("start", "provider-4");
 });
 
 test("a misspelt setting stops a node and a client, and names the setting", async () => {
   const peer = path.join(net, "provider-5");
-  const configs = [peer, home].map((folder) => path.join(folder, "config.json"));
-  const before = await Promise.all(configs.map((file) => readFile(file)));
   await user.testnet("kill", "provider-5");
-  await configure(peer, { lisen: [] });
-  await configure(home, { treshold: 3 });
+  const nodeConfigured = await configure(peer, { lisen: [] });
+  const homeConfigured = await configure(home, { treshold: 3 });
   expectFailure(await user.run(["node", "run", "--dir", peer]), 2, "lisen", "listen");
   expectFailure(await user.run(["get", kept]), 2, "treshold", "threshold");
-  await Promise.all(configs.map((file, i) => writeFile(file, before[i] ?? "")));
+  await nodeConfigured.undo();
+  await homeConfigured.undo();
   await user.testnet("start", "provider-5");
   await user.expectBack(kept, message);
 });

@@ -1,6 +1,7 @@
 /** Runs bin/intercloud as a user does, as a process of its own. */
 import { type ChildProcess, spawn } from "node:child_process";
 import path from "node:path";
+import { Readable } from "node:stream";
 
 export const ROOT = path.resolve(import.meta.dirname, "../..");
 /** No command of a test takes a tenth of it; a daemon that was expected to refuse its start would run for ever. */
@@ -17,7 +18,8 @@ export interface Outcome {
 
 export interface RunOptions {
   readonly home?: string;
-  readonly stdin?: string | Uint8Array;
+  /** Empty by default. A stream is what it has to be: silent, or endless. */
+  readonly stdin?: string | Uint8Array | Readable;
   readonly program?: string;
   /** Instead of ours. */
   readonly env?: NodeJS.ProcessEnv;
@@ -42,7 +44,8 @@ export function intercloud(args: readonly string[], options: RunOptions = {}): P
       resolve({ exitCode, bytes, stdout: bytes.toString(), stderr: Buffer.concat(stderr).toString() });
     });
     child.stdin.on("error", () => undefined); // a command need not read what it is given
-    child.stdin.end(stdin);
+    if (stdin instanceof Readable) stdin.pipe(child.stdin);
+    else child.stdin.end(stdin);
   });
 }
 

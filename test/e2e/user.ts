@@ -78,7 +78,9 @@ export async function flipBit(file: string, at: number): Promise<void> {
 }
 
 /** Changes a peer's or a home's config.json. */
-export async function configure(directory: string, settings: object): Promise<void> {
+export async function configure(directory: string, settings: object): Promise<{ undo(): Promise<void> }> {
   const file = path.join(directory, "config.json");
-  await writeFile(file, JSON.stringify({ ...JSON.parse(await readFile(file, "utf8")), ...settings }));
+  const before = await readFile(file, "utf8");
+  await writeFile(file, JSON.stringify({ ...JSON.parse(before), ...settings }));
+  return { undo: () => writeFile(file, before) };
 }
