@@ -6,6 +6,7 @@ import { passphraseFrom } from "../../runtime/passphrase.ts";
 import type { Client } from "../client.ts";
 import { type Home, openHome } from "../home.ts";
 import { openClient } from "../open-client.ts";
+import type { Members } from "../proof-report.ts";
 
 export const PASSPHRASE_OPTION: OptionSpec = {
   name: "passphrase-file",
@@ -29,9 +30,18 @@ export async function withClient<T>(
   const client = openClient({ home });
   try {
     return await use(client, home);
+  } catch (error) {
+    throw withNames(error, client.members);
   } finally {
     await client.close();
   }
+}
+
+/** People know providers by their names in the federation; protocol errors call them what the network does. */
+export function withNames(error: unknown, { providers, dealers, nameOf }: Members): unknown {
+  if (!(error instanceof IntercloudError)) return error;
+  const named = [...providers, ...dealers].reduce((text, peer) => text.replaceAll(peer, nameOf(peer)), error.message);
+  return named === error.message ? error : new IntercloudError(error.code, error.status, named, error.details, error);
 }
 
 /** The token text in the first argument, or on stdin when that is `-`. */

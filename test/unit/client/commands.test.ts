@@ -4,9 +4,12 @@ import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { expect, test } from "vitest";
 import { COMMAND_TABLE } from "../../../bin/commands.ts";
+import { withNames } from "../../../client/commands/shared.ts";
 import { createHome } from "../../../client/home.ts";
+import { directoryOf } from "../../../client/open-client.ts";
 import { peerNameOf } from "../../../protocols/crypto/peer-name.ts";
 import { formatTokenText } from "../../../protocols/tokens/token-text.ts";
+import { RemoteError } from "../../../protocols/wire/errors.ts";
 import { bytesOf } from "../../support/bytes.ts";
 import { runLine } from "../cli/harness.ts";
 import { testFederation } from "./federation.ts";
@@ -15,7 +18,8 @@ import { filesBelow, testFolder } from "./folder.ts";
 const folder = await testFolder();
 const entropy = (lengthBytes: number) => new Uint8Array(randomBytes(lengthBytes));
 const home = path.join(folder, "home");
-await createHome({ directory: home, federation: testFederation(), settings: { threshold: 3 }, entropy });
+const federation = testFederation();
+await createHome({ directory: home, federation, settings: { threshold: 3 }, entropy });
 const file = path.join(folder, "message");
 await writeFile(file, "hello");
 const token = formatTokenText({ tokenId: bytesOf(32, 1), home: peerNameOf(bytesOf(32, 2)) });
@@ -123,4 +127,15 @@ test("with nobody up it is exit code 4, and says how many answered and how many 
   expect({ exitCode, stdout }).toEqual({ exitCode: 4, stdout: "" });
   expect(stderr).toContain("0 of 5");
   expect((await run(["get", "-"], {}, `${token}\n`)).exitCode).toBe(4);
+});
+
+test("an error calls peers by their names in the federation", () => {
+  const { providers } = federation;
+  const members = { providers: providers.map(({ peer }) => peer), dealers: [], nameOf: directoryOf(federation).nameOf };
+  const error = new RemoteError(providers[1]?.peer ?? "", "busy", { retryAfterMs: 5 });
+  expect(withNames(error, members)).toMatchObject({
+    ...{ code: "REMOTE_BUSY", status: "busy", message: 'provider-2 answered "busy"', details: { retryAfterMs: 5 } },
+  });
+  const plain = new Error("plain");
+  expect(withNames(plain, members)).toBe(plain);
 });
