@@ -1,12 +1,13 @@
 /** A libp2p node as we need it: TCP, Noise, Yamux, and limits that fit long transfers and many peers behind one address. */
 import { generateKeyPairFromSeed } from "@libp2p/crypto/keys";
 import { identify } from "@libp2p/identify";
-import type { Libp2p } from "@libp2p/interface";
+import type { Libp2p, StreamMuxerFactory } from "@libp2p/interface";
 import { noise } from "@libp2p/noise";
 import { ping } from "@libp2p/ping";
 import { tcp } from "@libp2p/tcp";
 import { yamux } from "@libp2p/yamux";
 import { createLibp2p, type Libp2pOptions } from "libp2p";
+import { guardYamux } from "./yamux-guard.ts";
 
 export interface HostLimits {
   /** Beyond this, new connections are refused. */
@@ -38,6 +39,17 @@ const muxerOptions = {
   maxEarlyStreams: 1_000,
 };
 
+function guardedYamux(): StreamMuxerFactory {
+  const factory = yamux(muxerOptions)();
+  return {
+    protocol: factory.protocol,
+    createStreamMuxer(connection) {
+      guardYamux(connection, STREAM_WINDOW_BYTES);
+      return factory.createStreamMuxer(connection);
+    },
+  };
+}
+
 type ServiceFactories = NonNullable<Libp2pOptions["services"]>;
 
 export interface HostOptions {
@@ -60,7 +72,7 @@ export async function createHost({ privateKeySeed, listen, services, limits }: H
     addresses: { listen: [...listen] },
     transports: [tcp()],
     connectionEncrypters: [noise()],
-    streamMuxers: [yamux(muxerOptions)],
+    streamMuxers: [guardedYamux],
     connectionManager: {
       maxConnections,
       inboundConnectionThreshold: inboundConnectionsPerSecond,

@@ -1,5 +1,6 @@
 /** The traps of libp2p 3.3 that were found by running it: each has a test here that fails when our code falls into it. */
 import { createHash } from "node:crypto";
+import type { MessageStream } from "@libp2p/interface";
 import { expect, test } from "vitest";
 import { createLibp2pStream } from "../../../protocols/wire/libp2p-stream.ts";
 import { bytesOf, collect, errorOf } from "../../support/bytes.ts";
@@ -24,7 +25,11 @@ test("chunks are not messages: frames are cut out of whatever the stream makes o
   const sending = (async () => {
     for (const message of messages) await channel.sendMessage(message);
   })();
-  for (const message of messages) expect(await channel.receiveMessage()).toEqual(message);
+  for (const { i, bytes } of messages) {
+    const back = (await channel.receiveMessage()) as { i: number; bytes: Uint8Array };
+    expect(back.i).toBe(i);
+    expect(Buffer.compare(back.bytes, bytes)).toBe(0);
+  }
   await sending;
   await channel.close();
 });
@@ -77,7 +82,30 @@ test("pause resets fast streams with default windows: a reader that stops for a 
   expect(hash.digest("hex")).toBe(expected.digest("hex"));
 });
 
-test("a pause during resume is lost: a relay with a slow last reader stays bounded and loses nothing", async () => {
+test("a pause during resume is lost: a reader that is slow all the time is not run over", async () => {
+  const [a, b] = [await startPeer(), await startPeer()];
+  const { asking, answering } = await openRaw(a, b);
+  let written = 0;
+  const writing = (async () => {
+    for (; written < 24 * MiB; written += 64 * 1024) await asking.write([new Uint8Array(64 * 1024)]);
+    await asking.close();
+  })();
+  let read = 0;
+  let sinceRest = 0;
+  for (let chunk = await answering.read(); chunk !== null; chunk = await answering.read()) {
+    read += chunk.length;
+    sinceRest += chunk.length;
+    if (sinceRest > 128 * 1024) {
+      sinceRest = 0;
+      await pause(10);
+    }
+    expect(written - read).toBeLessThan(4 * MiB);
+  }
+  await writing;
+  expect(read).toBe(24 * MiB);
+});
+
+test("a relay with a slow last reader stays bounded and loses nothing", async () => {
   const [a, b, c] = [await startPeer(), await startPeer(), await startPeer()];
   const lengthBytes = 24 * MiB;
   let produced = 0;
@@ -308,6 +336,22 @@ test("more than 10 streams at once on a fresh connection break it in libp2p: our
     expect(await Promise.all(Array.from({ length: 60 }, hi))).toEqual(Array(60).fill("hi"));
     await Promise.all([a.stop(), b.stop()]);
   }
+});
+
+test("Yamux collects a frame of any announced length: ours breaks the connection at its header", async () => {
+  const [a, b] = [await startPeer(), await startPeer()];
+  await b.transport.serve(PROTOCOL, { channels: { wait: async (channel) => void (await channel.receiveMessage()) } });
+  await a.transport.open(b.name, PROTOCOL, "wait", null, soon);
+  // what Yamux writes to: inside the encryption
+  const connection = (a.host.getConnections()[0] as unknown as { muxer: { maConn: MessageStream } }).muxer.maConn;
+  const header = Buffer.alloc(12);
+  header.writeUInt32BE(1, 4);
+  header.writeUInt32BE(0xffff_ffff, 8);
+  // in two parts, as a header need not come in one piece
+  connection.send(header.subarray(0, 9));
+  connection.send(header.subarray(9));
+  for (let tries = 0; b.host.getConnections().length > 0 && tries < 250; tries += 1) await pause(20);
+  expect(b.host.getConnections()).toHaveLength(0);
 });
 
 test("handlers that return leak their streams in libp2p: ours leave none on either side", async () => {
