@@ -7,13 +7,21 @@ import { IntercloudError } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
 import { abandonContentShape, requestShape } from "../messages.ts";
 import type { ActiveDeposits } from "./active.ts";
-import { burnDeposit, loadDeposit, type StoredDeposit, unsealedDeposits } from "./deposit-record.ts";
+import {
+  burnDeposit,
+  ciphertextName,
+  loadDeposit,
+  removeOrphans,
+  type StoredDeposit,
+  unsealedDeposits,
+} from "./deposit-record.ts";
 import type { CustodyProvider } from "./provider.ts";
 
 /** After a step failed. A deposit that was sealed meanwhile, or is gone, stays as it is. */
 export async function burnUnsealed(provider: CustodyProvider, tokenId: Uint8Array): Promise<void> {
   const found = await find(provider, tokenId);
-  if (found === undefined) return;
+  // Abandoned meanwhile: what the step has stored after that belongs to nothing.
+  if (found === undefined) return await provider.store.bodies.remove(ciphertextName(tokenId));
   await withDeal(provider.store, found.terms.manifest.dealId, async () => {
     const deposit = await find(provider, tokenId);
     if (deposit === undefined || deposit.record.state === "sealed") return;
@@ -49,6 +57,7 @@ export async function abandon(provider: CustodyProvider, active: ActiveDeposits,
  * deal expires. Later sweeps burn what has expired.
  */
 export async function sweepDeposits(provider: CustodyProvider, atStart: boolean): Promise<void> {
+  if (atStart) await removeOrphans(provider.store);
   for await (const { record, terms } of unsealedDeposits(provider.store)) {
     const expired = terms.manifest.expiresAtMs < provider.clock.nowMs();
     if (expired || (atStart && record.state === "bound")) await burnUnsealed(provider, terms.tokenId);

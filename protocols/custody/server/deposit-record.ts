@@ -42,8 +42,19 @@ export interface StoredDeposit {
 
 const RECORD_PREFIX = "deposit/";
 
+const CIPHERTEXT_PREFIX = "ciphertext-";
+
 export function ciphertextName(tokenId: Uint8Array): string {
-  return `ciphertext-${hexOf(tokenId)}`;
+  return CIPHERTEXT_PREFIX + hexOf(tokenId);
+}
+
+/** Removes ciphertexts without a record: a crash in the middle of a burn leaves them. */
+export async function removeOrphans(store: Store): Promise<void> {
+  for await (const name of store.bodies.names()) {
+    if (!name.startsWith(CIPHERTEXT_PREFIX)) continue;
+    const record = await store.get(RECORD_PREFIX + name.slice(CIPHERTEXT_PREFIX.length));
+    if (record === undefined) await store.bodies.remove(name);
+  }
 }
 
 export function depositChange(tokenId: Uint8Array, record: DepositRecord): Change {
@@ -60,7 +71,14 @@ export async function loadDeposit(store: Store, tokenId: Uint8Array): Promise<St
       "there is no such deposit here; it may be at another provider",
     );
   }
-  const record = parseShape(recordShape, decodeCanonical(value), "deposit record");
+  return stored(readRecord(value));
+}
+
+function readRecord(value: Uint8Array): DepositRecord {
+  return parseShape(recordShape, decodeCanonical(value), "deposit record");
+}
+
+function stored(record: DepositRecord): StoredDeposit {
   return { record, terms: readTerms(checkKeptRequest(record.request, "deposit"), record.manifest) };
 }
 
@@ -89,9 +107,9 @@ export async function* ownedTokens(store: Store, owner: string): AsyncIterable<r
 
 /** All deposits that are not sealed, whatever their age. */
 export async function* unsealedDeposits(store: Store): AsyncIterable<StoredDeposit> {
-  for await (const [key, value] of store.entries(RECORD_PREFIX)) {
-    const record = parseShape(recordShape, decodeCanonical(value), "deposit record");
-    if (record.state !== "sealed") yield await loadDeposit(store, idOfHex(key.slice(RECORD_PREFIX.length)));
+  for await (const [, value] of store.entries(RECORD_PREFIX)) {
+    const record = readRecord(value);
+    if (record.state !== "sealed") yield stored(record);
   }
 }
 

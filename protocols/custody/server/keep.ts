@@ -23,11 +23,16 @@ export interface Received {
   readonly digest: Uint8Array;
 }
 
+/** Written once: a peer that had a part in the deposit must not replace it later. @throws IntercloudError WRONG_STATE. */
 export async function storeCiphertext(
   provider: CustodyProvider,
   terms: DepositTerms,
   ciphertext: AsyncIterable<Uint8Array>,
 ): Promise<void> {
+  const { record } = await loadDeposit(provider.store, terms.tokenId);
+  if (record.state === "sealed" || record.holdsCiphertext) {
+    throw new IntercloudError("WRONG_STATE", "conflict", "we keep the ciphertext of this deposit already");
+  }
   await provider.store.bodies.write(ciphertextName(terms.tokenId), ciphertext);
 }
 

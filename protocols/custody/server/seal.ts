@@ -49,8 +49,14 @@ async function commitSeal(
   if (!linked || !equalBytes(record.ownLink, ownLink)) {
     throw new IntercloudError("WRONG_STATE", "conflict", "we have signed no such link for this deposit");
   }
-  if (keepers(terms).includes(self) && !record.holdsCiphertext) {
+  if (keepers(terms).includes(self) && (!record.holdsCiphertext || record.keeping === null)) {
     throw new IntercloudError("NO_CIPHERTEXT", "conflict", "the ciphertext that we should keep has not come");
+  }
+  // In the fanout route nothing but home's word says what the sum is: it must have given the same word to everybody.
+  if (record.keeping !== null && !equalBytes(record.keeping, chain.keeping)) {
+    throw new IntercloudError("OTHER_KEEPING", "integrity", "home gave us a copy under another closing statement", {
+      peers: [terms.token.home],
+    });
   }
   const deal = await loadHeldDeal(provider.store, terms.manifest.dealId);
   if (deal?.state !== "bound") throw new IntercloudError("DEAL_USED", "conflict", "the deal of this deposit is gone");
