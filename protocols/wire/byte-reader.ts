@@ -6,8 +6,6 @@ export interface ByteReader {
   exactly(lengthBytes: number): Promise<Uint8Array | null>;
   /** What is there, at least one byte and at most `maxBytes`, uncopied. @throws TRUNCATED at the end of the stream. */
   upTo(maxBytes: number): Promise<Uint8Array>;
-  /** Whether `exactly(lengthBytes)` would answer without waiting for the stream. */
-  has(lengthBytes: number): boolean;
 }
 
 export function createByteReader(stream: ByteStream): ByteReader {
@@ -27,7 +25,6 @@ export function createByteReader(stream: ByteStream): ByteReader {
   }
 
   return {
-    has: (lengthBytes) => chunk.length >= lengthBytes,
     async upTo(maxBytes) {
       if (chunk.length === 0 && !(await fill())) throw truncated(stream.peer);
       return take(maxBytes);
