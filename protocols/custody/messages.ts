@@ -6,7 +6,7 @@
 import * as v from "valibot";
 import { DIGEST_BYTES } from "../crypto/digest.ts";
 import { MAX_REQUEST_BYTES } from "../identity/constants.ts";
-import { MAX_DESCRIPTOR_BYTES, MAX_PROVIDERS, TOKEN_ID_BYTES } from "../rounds/constants.ts";
+import { DEAL_ID_BYTES, MAX_DESCRIPTOR_BYTES, MAX_PROVIDERS, TOKEN_ID_BYTES } from "../rounds/constants.ts";
 import { MAX_LINK_BYTES, MAX_MANIFEST_BYTES, MAX_TOKEN_BYTES } from "../tokens/constants.ts";
 import { boundedBytes, fixedBytes, integer, text, timeMs } from "../wire/shape.ts";
 import { LIST_PAGE, MAX_PROOF_BYTES } from "./constants.ts";
@@ -29,8 +29,8 @@ export const closingContentShape = v.strictObject({
   chainDigest: fixedBytes(DIGEST_BYTES),
 });
 export const retrieveContentShape = v.strictObject({ descriptor: boundedBytes(MAX_DESCRIPTOR_BYTES) });
-/** To give a deposit up; the same request goes to every provider. */
-export const abandonContentShape = v.strictObject({ tokenId });
+/** To give a deposit up, or a deal that was not bound yet (no token); the same request goes to every provider. */
+export const abandonContentShape = v.strictObject({ tokenId: v.nullable(tokenId), dealId: fixedBytes(DEAL_ID_BYTES) });
 /** Questions name the provider that is asked, so that it cannot ask others in the owner's name. */
 export const showContentShape = v.strictObject({ tokenId, provider: text(64) });
 export const listContentShape = v.strictObject({ after: v.nullable(tokenId), provider: text(64) });

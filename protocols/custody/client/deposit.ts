@@ -11,7 +11,7 @@ import { MAX_MESSAGE_BYTES } from "../../tokens/constants.ts";
 import { hashBlocks, layeredMessage, MESSAGE_SALT_BYTES, messageDigest } from "../../tokens/message.ts";
 import type { Token } from "../../tokens/token.ts";
 import { formatTokenText } from "../../tokens/token-text.ts";
-import { IntercloudError, type Status } from "../../wire/errors.ts";
+import { IntercloudError } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
 import type { PeerName } from "../../wire/transport.ts";
 import { abortOn } from "../abort-on.ts";
@@ -21,9 +21,10 @@ import { chainShape } from "../messages.ts";
 import { chainDigest, encodeProof } from "../proof.ts";
 import { askAll } from "./ask-all.ts";
 import { chooseProviders } from "./choose-providers.ts";
+import { askFailure, pourFailure } from "./deposit-failure.ts";
 import { freshDeal } from "./fresh-deal.ts";
 import { makeOffer, type Offer } from "./offer.ts";
-import { type CustodyUser, notEnough, signedRequest } from "./user.ts";
+import { type CustodyUser, signedRequest } from "./user.ts";
 
 /** A message that can be read twice: once to make its digest, once to send it. */
 export interface MessageSource {
@@ -74,26 +75,29 @@ export async function deposit(user: CustodyUser, options: DepositOptions): Promi
   requireLength(options.source.lengthBytes);
   const peers = await chooseProviders(user, options.candidates, options.providers, signal);
   const salt = user.entropy(MESSAGE_SALT_BYTES);
-  const [blockDigests, deal] = await both(signal, [
-    (either) => hashMessage(options, salt, either),
-    (either) => freshDeal(user, options, peers, either),
-  ]);
+  let deal: FreshDeal | undefined;
+  let offer: Offer | undefined;
   try {
-    const offer = makeOffer(user, options, deal, messageDigest(salt, options.source.lengthBytes, blockDigests));
-    try {
-      await bindAll(user, offer, signal);
-      const poured = await pour(user, options, offer, deal, layered(options, salt, blockDigests, signal), signal);
-      if (options.protocol === 2) await options.keepUserShare?.(offer.terms.tokenId, new Uint8Array(deal.userSeed));
-      const proof = await sealAll(user, options, offer, poured, signal);
-      const userShare = options.protocol === 2 ? new Uint8Array(deal.userSeed) : undefined;
-      const { tokenId, token } = offer.terms;
-      return { tokenText: formatTokenText({ tokenId, home: token.home }), token, proof, userShare };
-    } catch (error) {
-      await abandon(user, offer.terms);
-      throw signal.aborted ? cancelled(signal) : error;
-    }
+    const [blockDigests, fresh] = await both(signal, [
+      (either) => hashMessage(options, salt, either),
+      async (either) => {
+        deal = await freshDeal(user, options, peers, either);
+        return deal;
+      },
+    ]);
+    offer = makeOffer(user, options, fresh, messageDigest(salt, options.source.lengthBytes, blockDigests));
+    await bindAll(user, offer, signal);
+    const poured = await pour(user, options, offer, fresh, layered(options, salt, blockDigests, signal), signal);
+    if (options.protocol === 2) await options.keepUserShare?.(offer.terms.tokenId, new Uint8Array(fresh.userSeed));
+    const proof = await sealAll(user, options, offer, poured, signal);
+    const userShare = options.protocol === 2 ? new Uint8Array(fresh.userSeed) : undefined;
+    const { tokenId, token } = offer.terms;
+    return { tokenText: formatTokenText({ tokenId, home: token.home }), token, proof, userShare };
+  } catch (error) {
+    if (deal !== undefined) await abandon(user, peers, deal.manifest.dealId, offer?.terms.tokenId ?? null);
+    throw signal.aborted ? cancelled(signal) : error;
   } finally {
-    deal.userSeed.fill(0);
+    deal?.userSeed.fill(0);
     salt.fill(0);
   }
 }
@@ -132,10 +136,9 @@ async function pour(
   const ownLayer = layer({ ...user.tools, share: { share, coefficient }, maskKeys, offsetBytes: 0 });
   const [method, header] =
     token.route === "chain" ? (["pour", { tokenId, step: 1 }] as const) : (["collect", { tokenId }] as const);
-  const channel = await user.transport.open(token.home, CUSTODY_PROTOCOL, method, header, {
-    timeoutMs: OPEN_TIMEOUT_MS,
-    signal,
-  });
+  const openOptions = { timeoutMs: OPEN_TIMEOUT_MS, signal };
+  const opening = user.transport.open(token.home, CUSTODY_PROTOCOL, method, header, openOptions);
+  const channel = await opening.catch((error) => Promise.reject(pourFailure(user, terms, error)));
   const release = abortOn(signal, channel);
   try {
     const reported = watch(message, signal, reporter(options, "pouring", descriptor.lengthBytes));
@@ -146,7 +149,7 @@ async function pour(
     return { links, keeping, digestFromOwner: sent.digest };
   } catch (error) {
     channel.abort(error);
-    throw error;
+    throw pourFailure(user, terms, error);
   } finally {
     release();
   }
@@ -184,35 +187,20 @@ async function needAll(
   signal: AbortSignal,
 ): Promise<void> {
   const { failures } = await askAll(user, terms.roster, method, body, { timeoutMs, signal });
-  const [first] = failures;
-  if (first === undefined) return;
+  if (failures.length === 0) return;
   signal.throwIfAborted();
-  const missing = failures.map(({ peer }) => peer);
-  const full = failures.filter(({ error }) => error instanceof IntercloudError && error.status === "full");
-  if (full.length > 0)
-    throw noRoom(
-      user,
-      full.map(({ peer }) => peer),
-      full[0]?.error,
-    );
-  const final = failures.find(({ error }) => error instanceof IntercloudError && !PASSING.has(error.status));
-  if (final !== undefined) throw final.error;
-  throw notEnough(user, terms.roster.length - missing.length, terms.roster.length, missing, first.error);
-}
-
-/** Failures of a provider that may be over when the user tries again. */
-const PASSING: ReadonlySet<Status> = new Set<Status>(["unreachable", "busy", "timeout", "internal"]);
-
-function noRoom(user: CustodyUser, peers: readonly PeerName[], cause: unknown): IntercloudError {
-  const names = peers.map((peer) => user.directory.nameOf(peer)).join(", ");
-  const message = `no room at ${names}: its disk is full, or you have as much there as you may; nothing was kept`;
-  return new IntercloudError("NO_ROOM", "full", message, { peers }, cause);
+  throw askFailure(user, terms, failures);
 }
 
 /** Best effort, at every provider; who cannot be reached burns it by itself when the deal expires. */
-async function abandon(user: CustodyUser, terms: DepositTerms): Promise<void> {
-  const request = signedRequest(user, "destroy", { tokenId: terms.tokenId });
-  await askAll(user, terms.roster, "abandon", { request }, { timeoutMs: ASK_TIMEOUT_MS });
+async function abandon(
+  user: CustodyUser,
+  peers: readonly PeerName[],
+  dealId: Uint8Array,
+  tokenId: Uint8Array | null,
+): Promise<void> {
+  const request = signedRequest(user, "destroy", { tokenId, dealId });
+  await askAll(user, peers, "abandon", { request }, { timeoutMs: ASK_TIMEOUT_MS });
 }
 
 function layered(

@@ -1,6 +1,6 @@
 /** A deal that was bound and not sealed is burnt: it is never used for other bytes. */
 import { equalBytes } from "../../crypto/digest.ts";
-import { withDeal } from "../../dealing/held-deal.ts";
+import { burnDeal, loadHeldDeal, withDeal } from "../../dealing/held-deal.ts";
 import { checkRequest } from "../../identity/request.ts";
 import type { CborValue } from "../../wire/codec.ts";
 import { IntercloudError } from "../../wire/errors.ts";
@@ -30,26 +30,47 @@ export async function burnUnsealed(provider: CustodyProvider, tokenId: Uint8Arra
   });
 }
 
-/** The owner gives a deposit up that did not become one. Done whatever its state is; nothing there is fine, too. */
+/**
+ * The owner gives a deposit up that did not become one. Done whatever its state is; nothing there is fine, too. A deal that is
+ * not bound yet goes as well, so that a bind which comes after this finds nothing: only the peers of the deal and its user know its id.
+ */
 export async function abandon(provider: CustodyProvider, active: ActiveDeposits, body: CborValue): Promise<CborValue> {
   const message = parseShape(requestShape, body, "abandon");
   const nowMs = provider.clock.nowMs();
   const request = checkRequest(message.request, "destroy", nowMs);
-  const { tokenId } = parseShape(abandonContentShape, request.content, "abandon");
-  const found = await find(provider, tokenId);
-  if (found === undefined) return {};
-  if (found.terms.token.owner !== request.identity) {
-    throw new IntercloudError("NOT_THE_OWNER", "refused", "only the owner can give up a deposit");
-  }
+  const { tokenId, dealId } = parseShape(abandonContentShape, request.content, "abandon");
+  const { store } = provider;
+  const found = await findOwn(provider, request.identity, tokenId, dealId);
   provider.replayGuard.admit(request, nowMs);
-  await active.stop(tokenId);
-  await withDeal(provider.store, found.terms.manifest.dealId, async () => {
-    const deposit = await find(provider, tokenId);
-    if (deposit === undefined || !equalBytes(deposit.terms.tokenId, tokenId)) return;
-    await burnDeposit(provider.store, deposit);
-    provider.observe({ kind: "burnt", tokenId });
+  if (found !== undefined) await active.stop(found.terms.tokenId);
+  await withDeal(store, dealId, async () => {
+    const deposit = await findOwn(provider, request.identity, tokenId, dealId);
+    if (deposit !== undefined) {
+      await burnDeposit(store, deposit);
+      provider.observe({ kind: "burnt", tokenId: deposit.terms.tokenId });
+    } else if ((await loadHeldDeal(store, dealId))?.state === "dealt") {
+      await burnDeal(store, dealId);
+    }
   });
   return {};
+}
+
+/** The deposit that is to be given up, if it is here. */
+async function findOwn(
+  provider: CustodyProvider,
+  identity: string,
+  tokenId: Uint8Array | null,
+  dealId: Uint8Array,
+): Promise<StoredDeposit | undefined> {
+  const found = tokenId === null ? undefined : await find(provider, tokenId);
+  if (found === undefined) return undefined;
+  if (found.terms.token.owner !== identity) {
+    throw new IntercloudError("NOT_THE_OWNER", "refused", "only the owner can give up a deposit");
+  }
+  if (!equalBytes(found.terms.token.dealId, dealId)) {
+    throw new IntercloudError("TERMS_DISAGREE", "bad-request", "this deposit is on another deal");
+  }
+  return found;
 }
 
 /**

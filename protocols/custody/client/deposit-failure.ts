@@ -1,0 +1,56 @@
+/** What the user hears when a deposit fails: who did not do its part, how many did and how many are needed. */
+import { IntercloudError, RemoteError, type Status } from "../../wire/errors.ts";
+import type { PeerName } from "../../wire/transport.ts";
+import type { DepositTerms } from "../deposit-terms.ts";
+import type { Failure } from "./ask-all.ts";
+import { type CustodyUser, notEnough } from "./user.ts";
+
+/** What the transport says about a provider that is gone or stands still. */
+const TRANSPORT_FAILURES: ReadonlySet<Status> = new Set<Status>(["unreachable", "timeout"]);
+
+/**
+ * Answers of a provider that may be others when the user tries again with a new deal. One that was restarted meanwhile has
+ * burnt the deposit, and knows it no more.
+ */
+const PASSING: ReadonlySet<Status> = new Set<Status>([
+  ...TRANSPORT_FAILURES,
+  ...(["busy", "internal", "not-found", "conflict", "cancelled"] as const),
+]);
+
+/** When providers that were all asked the same thing did not all do it. */
+export function askFailure(user: CustodyUser, terms: DepositTerms, failures: readonly Failure[]): unknown {
+  const full = failures.filter(({ error }) => statusOf(error) === "full");
+  if (full.length > 0) return noRoom(user, peersOf(full), full[0]?.error);
+  const final = failures.find(({ error }) => error instanceof IntercloudError && !PASSING.has(error.status));
+  return final?.error ?? tooFew(user, terms, peersOf(failures), failures[0]?.error);
+}
+
+/** When the message did not get through. The providers before the one that failed pass on who it was, as far as they know. */
+export function pourFailure(user: CustodyUser, terms: DepositTerms, error: unknown): unknown {
+  if (!(error instanceof IntercloudError)) return error;
+  const named = (error.details.peers ?? []).filter((peer) => terms.roster.includes(peer));
+  const missing = named.length > 0 ? named : [terms.token.home];
+  const isRemote = error instanceof RemoteError;
+  if (isRemote && error.status === "full") return noRoom(user, missing, error);
+  // Of our own errors only these are about a provider; the others are about the message.
+  const passing = isRemote ? PASSING : TRANSPORT_FAILURES;
+  return passing.has(error.status) ? tooFew(user, terms, missing, error) : error;
+}
+
+function tooFew(user: CustodyUser, { roster }: DepositTerms, missing: readonly PeerName[], cause: unknown) {
+  return notEnough(user, roster.length - missing.length, roster.length, missing, cause);
+}
+
+function noRoom(user: CustodyUser, peers: readonly PeerName[], cause: unknown): IntercloudError {
+  const names = peers.map((peer) => user.directory.nameOf(peer)).join(", ");
+  const message = `no room at ${names}: its disk is full, or you have as much there as you may; nothing was kept`;
+  return new IntercloudError("NO_ROOM", "full", message, { peers }, cause);
+}
+
+function peersOf(failures: readonly Failure[]): PeerName[] {
+  return failures.map(({ peer }) => peer);
+}
+
+function statusOf(error: unknown): Status | undefined {
+  return error instanceof IntercloudError ? error.status : undefined;
+}
