@@ -50,7 +50,7 @@ export async function findProof(
   const everybody = Promise.race([homeFirst, headStart.promise]).then(async () => {
     if (!done.signal.aborted) await Promise.all([homeFirst, others()]);
   });
-  const nobody = everybody.then(() => Promise.reject(bestError(user, failures)));
+  const nobody = everybody.then(() => Promise.reject(bestError(user, home, failures)));
   try {
     return await Promise.race([found.promise, nobody]);
   } finally {
@@ -101,15 +101,20 @@ async function locate(
   return [];
 }
 
+/** A provider that did not say anything about the deposit. */
+const AWAY: ReadonlySet<Status | undefined> = new Set<Status>(["unreachable", "timeout", "busy"]);
+
 /** What the user should hear when several providers failed in several ways: the answer that says most. */
 const MOST_TELLING: readonly Status[] = ["integrity", "refused", "expired", "replayed", "not-found"];
 
-function bestError(user: CustodyUser, failures: ReadonlyMap<PeerName, unknown>): unknown {
+function bestError(user: CustodyUser, home: PeerName, failures: ReadonlyMap<PeerName, unknown>): unknown {
   const errors = [...failures.values()];
   for (const status of MOST_TELLING) {
     const error = errors.find((each) => statusOf(each) === status);
     if (error === undefined) continue;
     if (status === "not-found") {
+      // Not every provider has a part in every deposit. Home has, and did not answer.
+      if (AWAY.has(statusOf(failures.get(home)))) continue;
       const message =
         "no provider that answered knows this deposit; check that the token is whole and of this federation";
       return new IntercloudError("NO_SUCH_DEPOSIT", "not-found", message, {}, error);
@@ -120,7 +125,8 @@ function bestError(user: CustodyUser, failures: ReadonlyMap<PeerName, unknown>):
     }
     return error;
   }
-  return notEnough(user, 0, 1, [...failures.keys()], errors[0]);
+  const missing = [...failures].filter(([, error]) => statusOf(error) !== "not-found").map(([peer]) => peer);
+  return notEnough(user, 0, 1, missing, failures.get(home));
 }
 
 function statusOf(error: unknown): Status | undefined {

@@ -1,6 +1,7 @@
 /** An owner's deposits, as the providers tell them: the union of all their answers. */
 import { decodeToken, type Token, tokenIdOf } from "../../tokens/token.ts";
 import { formatTokenText } from "../../tokens/token-text.ts";
+import { IntercloudError } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
 import type { PeerName } from "../../wire/transport.ts";
 import { ASK_TIMEOUT_MS, CUSTODY_PROTOCOL } from "../constants.ts";
@@ -42,19 +43,29 @@ export async function listDeposits(user: CustodyUser, signal: AbortSignal): Prom
   return { deposits, missing };
 }
 
+/** Pages of one provider that we read: two million deposits, and an end to one that makes them up. */
+const MAX_PAGES = 10_000;
+
 async function* tokensAt(user: CustodyUser, peer: PeerName, signal: AbortSignal) {
   let after: Uint8Array | null = null;
-  for (;;) {
+  for (let page = 0; page < MAX_PAGES; page += 1) {
     const request = signedRequest(user, "read", { after, provider: peer });
     const options = { timeoutMs: ASK_TIMEOUT_MS, signal };
     const answer = await user.transport.ask(peer, CUSTODY_PROTOCOL, "list", { request }, options);
     const { tokens, more } = parseShape(listAnswerShape, answer, "list");
     for (const bytes of tokens) {
       const token = decodeToken(bytes);
-      if (token.owner === user.session.identity) yield { tokenId: tokenIdOf(bytes), token };
+      const tokenId = tokenIdOf(bytes);
+      if (after !== null && Buffer.compare(tokenId, after) <= 0) throw endless(peer);
+      after = tokenId;
+      if (token.owner === user.session.identity) yield { tokenId, token };
     }
-    const last = tokens.at(-1);
-    if (!more || last === undefined) return;
-    after = tokenIdOf(last);
+    if (!more || tokens.length === 0) return;
   }
+  throw endless(peer);
+}
+
+function endless(peer: PeerName): IntercloudError {
+  const message = "a provider lists deposits out of order or without end";
+  return new IntercloudError("BAD_LISTING", "integrity", message, { peers: [peer] });
 }

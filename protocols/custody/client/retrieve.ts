@@ -74,6 +74,7 @@ export async function retrieve(user: CustodyUser, options: RetrieveOptions): Pro
     options,
     terms,
     userShare,
+    route: options.route,
     count: token.threshold - (userShare === undefined ? 0 : 1),
     survey: surveyReady(user, terms, either),
     excluded: new Set(),
@@ -94,6 +95,7 @@ interface Run {
   readonly options: RetrieveOptions;
   readonly terms: FoundProof["proof"]["terms"];
   readonly userShare: Uint8Array | undefined;
+  route: Route;
   /** How many providers a round needs. */
   readonly count: number;
   readonly survey: ReadySurvey;
@@ -111,14 +113,15 @@ async function* messageOf(run: Run, over: AbortController): AsyncIterable<Uint8A
   try {
     while (!checked.isComplete()) {
       const members = await nextMembers(run, run.tried.size > 0);
-      const plan = { members, route: options.route, offsetBytes: checked.offsetBytes(), userShare: run.userShare };
+      const plan = { members, route: run.route, offsetBytes: checked.offsetBytes(), userShare: run.userShare };
+      // Once is enough: what was on its way is still read after it, and then comes the end.
       let readerStalled = false;
       try {
         for await (const pieces of checked.blocks(roundBytes(user, terms, plan, run.signal))) {
           for (const piece of pieces) {
             const givenAtMs = user.clock.nowMs();
             yield piece;
-            readerStalled = user.clock.nowMs() - givenAtMs > READER_STALL_MS;
+            readerStalled ||= user.clock.nowMs() - givenAtMs > READER_STALL_MS;
             progress.doneBytes += piece.length;
           }
           options.onProgress?.({ ...progress });
@@ -148,11 +151,15 @@ async function nextMembers(run: Run, avoidTried: boolean): Promise<ReadyProvider
 
 /** Who failed is replaced; what was wrong is tried with others. */
 function learnFrom(run: Run, members: readonly ReadyProvider[], error: unknown): void {
-  if (error instanceof RoundFailure && error.peers.length > 0) {
-    for (const peer of error.peers) run.excluded.add(peer);
-    // A peer that is named but has no part in the round must not keep us going round in circles.
-    if (!members.some(({ peer }) => error.peers.includes(peer))) run.excluded.add(members.at(-1)!.peer);
-    run.options.onWarning?.({ kind: "replaced", peers: error.peers });
+  if (error instanceof RoundFailure) {
+    if (run.route === "chain" && members.length > 1) {
+      // All we know is that one of the chain failed: the last one's word about the others may be a lie. Asking each of them
+      // ourselves gives the same bytes and shows who it is.
+      run.route = "fanout";
+      return;
+    }
+    run.excluded.add(error.peer);
+    run.options.onWarning?.({ kind: "replaced", peers: [error.peer] });
     return;
   }
   if (error instanceof WrongBytes) {

@@ -28,15 +28,15 @@ export interface RoundPlan {
   readonly userShare: Uint8Array | undefined;
 }
 
-/** A provider did not do its part; `peers` are to be replaced. */
+/** A provider that we asked did not do its part; in the chain route it may be one before it. */
 export class RoundFailure extends IntercloudError {
   override readonly name = "RoundFailure";
-  readonly peers: readonly PeerName[];
+  readonly peer: PeerName;
 
-  constructor(peers: readonly PeerName[], cause: unknown) {
+  constructor(peer: PeerName, cause: unknown) {
     const status = cause instanceof IntercloudError ? cause.status : "internal";
-    super("ROUND_FAILED", status, "a provider failed in the middle of a round", { peers }, cause);
-    this.peers = peers;
+    super("ROUND_FAILED", status, "a provider failed in the middle of a round", { peers: [peer] }, cause);
+    this.peer = peer;
   }
 }
 
@@ -67,12 +67,14 @@ export async function* roundBytes(
   const asked = plan.route === "chain" ? descriptor.members.slice(-1) : descriptor.members;
   const channels: Channel[] = [];
   const releases: (() => void)[] = [];
+  let over = false;
   try {
     const bodies = await Promise.all(
       asked.map(async ({ peer }) => {
         const options = { timeoutMs: OPEN_TIMEOUT_MS, signal };
         const opening = user.transport.open(peer, CUSTODY_PROTOCOL, "retrieve", { request }, options);
-        const channel = await opening.catch((error) => Promise.reject(failureOf(peer, error)));
+        const channel = await opening.catch((error) => Promise.reject(new RoundFailure(peer, error)));
+        if (over) channel.abort(endedEarly());
         channels.push(channel);
         releases.push(abortOn(signal, channel));
         return blaming(peer, channel.receiveBody({ lengthBytes: descriptor.lengthBytes }));
@@ -80,13 +82,18 @@ export async function* roundBytes(
     );
     const unmask = layer({ ...user.tools, share, maskKeys, offsetBytes: plan.offsetBytes });
     yield* unmask(sum(bodies[0]!, bodies.slice(1), user.tools.kernel));
-    await Promise.all(channels.map((channel) => channel.close()));
+    // Everything is here and checked: how a provider ends its side is of no interest any more.
+    await Promise.allSettled(channels.map((channel) => channel.close()));
   } finally {
+    over = true;
     for (const release of releases) release();
     // A channel that is closed already does not mind; one that is not must not go on.
-    const reason = new IntercloudError("CANCELLED", "cancelled", "the retrieval ended early");
-    for (const channel of channels) channel.abort(reason);
+    for (const channel of channels) channel.abort(endedEarly());
   }
+}
+
+function endedEarly(): IntercloudError {
+  return new IntercloudError("CANCELLED", "cancelled", "the retrieval ended early");
 }
 
 function makeDescriptor(user: CustodyUser, terms: DepositTerms, plan: RoundPlan, userKey: Uint8Array): RoundDescriptor {
@@ -112,12 +119,6 @@ async function* blaming(peer: PeerName, body: AsyncIterable<Uint8Array>): AsyncI
   try {
     yield* body;
   } catch (error) {
-    throw failureOf(peer, error);
+    throw new RoundFailure(peer, error);
   }
-}
-
-/** In the chain route the peer that we asked may name one further up. */
-function failureOf(peer: PeerName, error: unknown): RoundFailure {
-  const named = error instanceof IntercloudError ? (error.details.peers ?? []) : [];
-  return new RoundFailure(named.length > 0 ? named : [peer], error);
 }
