@@ -27,21 +27,18 @@ export function progressLine(
   const { stderr } = context;
   if (context.json || !("isTTY" in stderr) || stderr.isTTY !== true) return { update() {}, clear() {} };
   const startedAtMs = nowMs();
-  let phase = "";
-  let phaseAtMs = startedAtMs;
+  const phaseAtMs = new Map<string, number>();
   let drawnAtMs = 0;
   let shown = false;
   return {
     update(progress) {
       const atMs = nowMs();
-      if (progress.phase !== phase) {
-        phase = progress.phase;
-        phaseAtMs = atMs;
-      } else if (atMs - drawnAtMs < REDRAW_MS) return;
-      if (atMs - startedAtMs < SHOW_AFTER_MS) return;
+      const beganAtMs = phaseAtMs.get(progress.phase) ?? atMs;
+      phaseAtMs.set(progress.phase, beganAtMs);
+      if (atMs - startedAtMs < SHOW_AFTER_MS || atMs - drawnAtMs < REDRAW_MS) return;
       drawnAtMs = atMs;
       shown = true;
-      stderr.write(CLEAR_LINE + progressText(progress, atMs - phaseAtMs));
+      stderr.write(CLEAR_LINE + progressText(progress, atMs - beganAtMs));
     },
     clear() {
       if (shown) stderr.write(CLEAR_LINE);

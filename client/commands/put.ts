@@ -62,11 +62,16 @@ export const command: Command = {
     const source = file === "-" ? context.stdin : await fileSource(file);
     await withClient(context, async (client, { notes }) => {
       const progress = progressLine(context);
+      let isDealt = false;
       const deposited = await client
         .deposit(source, {
           ...choiceOf(context),
           signal: context.signal,
-          onProgress: ({ phase, ...bytes }) => progress.update({ phase: PHASES[phase], ...bytes }),
+          onProgress({ phase, ...bytes }) {
+            isDealt ||= phase === "dealing";
+            // Both go on at once, and dealing is what takes longer.
+            if (phase !== "hashing" || !isDealt) progress.update({ phase: PHASES[phase], ...bytes });
+          },
         })
         .finally(progress.clear);
       await writeDeposited(context, client, deposited);

@@ -50,7 +50,7 @@ function drawn(stderrIsTerminal: boolean, json: boolean, everyMs: number): strin
   let nowMs = 0;
   const line = progressLine({ stderr, json }, () => nowMs);
   for (let done = 0; done < 10; done += 1) {
-    line.update({ phase: "sending", doneBytes: done, totalBytes: 10 });
+    for (const phase of ["dealing", "sending"]) line.update({ phase, doneBytes: done, totalBytes: 10 });
     nowMs += everyMs;
   }
   line.clear();
@@ -59,7 +59,8 @@ function drawn(stderrIsTerminal: boolean, json: boolean, everyMs: number): strin
 
 test("a line is drawn on a terminal when the work is long, and taken off at the end", () => {
   const line = drawn(true, false, 200);
-  expect(line).toContain("sending  90%");
+  expect(line).toContain("dealing  90%");
+  expect(line.split("\r").length - 1).toBe(8); // one for each moment after half a second, and one to take it off
   expect(line.endsWith("\r\u001b[K")).toBe(true);
   expect(drawn(true, false, 10)).toBe("");
   expect(drawn(true, true, 200)).toBe("");
