@@ -44,7 +44,6 @@ export const pourShape = v.strictObject({ tokenId, step: integer(1, MAX_PROVIDER
 export const depositHeaderShape = v.strictObject({ tokenId });
 export const linksShape = v.strictObject({ links });
 export const chainShape = v.strictObject({ links, keeping });
-export const copyShape = v.strictObject({ tokenId, links, keeping });
 export const statementShape = v.strictObject({ statement: boundedBytes(MAX_LINK_BYTES) });
 export const linkShape = v.strictObject({ link });
 

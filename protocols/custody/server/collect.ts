@@ -20,7 +20,7 @@ import type { DepositTerms } from "../deposit-terms.ts";
 import { depositHeaderShape, linkShape, statementShape } from "../messages.ts";
 import type { ActiveDeposits } from "./active.ts";
 import { loadDeposit } from "./deposit-record.ts";
-import { keepCiphertext, storeCiphertext } from "./keep.ts";
+import { type KeptChain, storeCiphertext } from "./keep.ts";
 import { ownLayer } from "./own-layer.ts";
 import type { CustodyProvider } from "./provider.ts";
 import { ownStatement, signOwnLink } from "./sign-own-link.ts";
@@ -42,7 +42,7 @@ export async function collect(
     const parts: Channel[] = [];
     try {
       await openParts(provider, terms, signal, parts);
-      await channel.sendMessage(await addUp(provider, terms, channel, parts, signal));
+      await channel.sendMessage({ ...(await addUp(provider, terms, channel, parts, signal)) });
       await Promise.all(parts.map((each) => each.close()));
     } catch (error) {
       for (const each of parts) each?.abort(error);
@@ -74,17 +74,35 @@ async function addUp(
   channel: Channel,
   parts: readonly Channel[],
   signal: AbortSignal,
-) {
+): Promise<KeptChain> {
   const { lengthBytes } = terms.descriptor;
   const fromOwner = channel.receiveBody({ lengthBytes });
   const bodies = parts.map((part) => part.receiveBody({ lengthBytes }));
   const transform = await ownLayer(provider, terms.descriptor, terms.roundHash);
   const [ownTap, keptTap] = [digestTap(), digestTap()];
   const ownPart = ownTap.through(transform(zeros(lengthBytes)));
-  await storeCiphertext(provider, terms, keptTap.through(sum(fromOwner, [ownPart, ...bodies], provider.tools.kernel)));
+  const ciphertext = keptTap.through(sum(fromOwner, [ownPart, ...bodies], provider.tools.kernel));
+  const stored = await storeCiphertext(provider, terms, ciphertext, signal);
 
-  const digestsReceived = [ownTap.digest(), ...bodies.map((body) => body.summary().digest)];
-  const statements = statementsFor(terms, digestsReceived, provider.clock.nowMs());
+  try {
+    const digestsReceived = [ownTap.digest(), ...bodies.map((body) => body.summary().digest)];
+    const links = await signAll(provider, terms, digestsReceived, parts);
+    const digestFromOwner = fromOwner.summary().digest;
+    return await stored.keep(links, { digestFromOwner, digestsReceived, digest: keptTap.digest() });
+  } catch (error) {
+    stored.giveUp(error);
+    throw error;
+  }
+}
+
+/** Our link and everybody else's, in order. */
+async function signAll(
+  provider: CustodyProvider,
+  terms: DepositTerms,
+  digestsOut: readonly Uint8Array[],
+  parts: readonly Channel[],
+): Promise<Uint8Array[]> {
+  const statements = statementsFor(terms, digestsOut, provider.clock.nowMs());
   const ownLink = await signOwnLink(provider, terms, statements[0]!);
   const otherLinks = await Promise.all(
     parts.map(async (part, i) => {
@@ -92,12 +110,7 @@ async function addUp(
       return parseShape(linkShape, await part.receiveMessage(), "link").link;
     }),
   );
-  const received = {
-    digestFromOwner: fromOwner.summary().digest,
-    digestsReceived,
-    digest: keptTap.digest(),
-  };
-  return await keepCiphertext(provider, terms, [ownLink, ...otherLinks], received, signal);
+  return [ownLink, ...otherLinks];
 }
 
 /** What each provider is asked to sign: its layer's digest, after the statement before it. */

@@ -5,16 +5,17 @@ import { type Keeping, readLink, signKeeping } from "../../tokens/link.ts";
 import type { CborValue } from "../../wire/codec.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
-import type { Channel, Context, PeerName } from "../../wire/transport.ts";
+import type { Channel, Context } from "../../wire/transport.ts";
 import { abortOn } from "../abort-on.ts";
 import { CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS } from "../constants.ts";
 import { chainExpectation, type DepositTerms, keepers } from "../deposit-terms.ts";
-import { copyShape } from "../messages.ts";
+import { chainShape, depositHeaderShape } from "../messages.ts";
 import type { ActiveDeposits } from "./active.ts";
 import { ciphertextName, loadDeposit } from "./deposit-record.ts";
 import type { CustodyProvider } from "./provider.ts";
 import { advance } from "./sign-own-link.ts";
 import { runStep } from "./step.ts";
+import { tee } from "./tee.ts";
 
 export interface Received {
   readonly digestFromOwner: Uint8Array;
@@ -24,26 +25,93 @@ export interface Received {
 }
 
 /** Written once: a peer that had a part in the deposit must not replace it later. @throws IntercloudError WRONG_STATE. */
+export interface KeptChain {
+  readonly links: readonly Uint8Array[];
+  readonly keeping: Uint8Array;
+}
+
+/** The ciphertext is on disk at home and has been sent to the other keepers, who do not count it yet. */
+export interface StoredCiphertext {
+  /** Closes the chain at home: the statement of what is kept, the copies, the record. Returns what the owner is told. */
+  keep(links: readonly Uint8Array[], received: Received): Promise<KeptChain>;
+  /** Ends the channels to the other keepers. */
+  giveUp(reason: unknown): void;
+}
+
+/** Stores the ciphertext at home and sends it on to the other keepers while it comes. */
 export async function storeCiphertext(
   provider: CustodyProvider,
   terms: DepositTerms,
   ciphertext: AsyncIterable<Uint8Array>,
-): Promise<void> {
-  const { record } = await loadDeposit(provider.store, terms.tokenId);
-  if (record.state === "sealed" || record.holdsCiphertext) {
-    throw new IntercloudError("WRONG_STATE", "conflict", "we keep the ciphertext of this deposit already");
+  signal: AbortSignal,
+): Promise<StoredCiphertext> {
+  const copies: Channel[] = [];
+  const giveUp = (reason: unknown) => {
+    for (const copy of copies) copy?.abort(reason);
+  };
+  try {
+    await openCopies(provider, terms, signal, copies);
+    const [own, ...others] = tee(ciphertext, 1 + copies.length);
+    const writing = provider.store.bodies.write(ciphertextName(terms.tokenId), own!);
+    await allOrFirstCause([writing, ...copies.map((copy, i) => copy.sendBody(others[i]!))]);
+  } catch (error) {
+    giveUp(error);
+    throw error;
   }
-  await provider.store.bodies.write(ciphertextName(terms.tokenId), ciphertext);
+  return {
+    giveUp,
+    async keep(links, received) {
+      const chain = { links, keeping: keepingFor(provider, terms, links, received) };
+      await Promise.all(
+        copies.map(async (copy) => {
+          await copy.sendMessage(chain);
+          await copy.receiveMessage();
+          await copy.close();
+        }),
+      );
+      await advance(provider, terms, "linked", (record) => ({
+        ...record,
+        links: [...links],
+        keeping: chain.keeping,
+        holdsCiphertext: true,
+      }));
+      return chain;
+    },
+  };
 }
 
-/** Closes the chain at home: the statement of what is kept, the copies, the record. Returns what the owner is told. */
-export async function keepCiphertext(
+/** Fills `copies` with channels to the other keepers, also when some cannot be opened. */
+async function openCopies(
+  provider: CustodyProvider,
+  terms: DepositTerms,
+  signal: AbortSignal,
+  copies: Channel[],
+): Promise<void> {
+  const options = { timeoutMs: OPEN_TIMEOUT_MS, signal };
+  const opening = keepers(terms)
+    .slice(1)
+    .map(async (peer, i) => {
+      const copy = await provider.transport.open(peer, CUSTODY_PROTOCOL, "copy", { tokenId: terms.tokenId }, options);
+      copies[i] = copy;
+      abortOn(signal, copy);
+    });
+  await allOrFirstCause(opening);
+}
+
+/** Waits for all; throws what failed first by itself, not what was stopped because of it. */
+async function allOrFirstCause(tasks: readonly Promise<unknown>[]): Promise<void> {
+  const failures: unknown[] = [];
+  await Promise.all(tasks.map((task) => task.catch((error) => void failures.push(error))));
+  if (failures.length === 0) return;
+  throw failures.find((error) => !(error instanceof IntercloudError && error.code === "STOPPED")) ?? failures[0];
+}
+
+function keepingFor(
   provider: CustodyProvider,
   terms: DepositTerms,
   links: readonly Uint8Array[],
   received: Received,
-  signal: AbortSignal,
-): Promise<{ readonly links: readonly Uint8Array[]; readonly keeping: Uint8Array }> {
+): Uint8Array {
   const statement: Keeping = {
     version: 1,
     tokenId: terms.tokenId,
@@ -54,45 +122,10 @@ export async function keepCiphertext(
     previous: readLink(links.at(-1)!).digest,
     timeMs: provider.clock.nowMs(),
   };
-  const keeping = signKeeping(statement, provider.signer);
-  const others = keepers(terms).slice(1);
-  await Promise.all(others.map((peer) => sendCopy(provider, terms, peer, links, keeping, signal)));
-  await advance(provider, terms, "linked", (record) => ({
-    ...record,
-    links: [...links],
-    keeping,
-    holdsCiphertext: true,
-  }));
-  return { links, keeping };
+  return signKeeping(statement, provider.signer);
 }
 
-async function sendCopy(
-  provider: CustodyProvider,
-  terms: DepositTerms,
-  peer: PeerName,
-  links: readonly Uint8Array[],
-  keeping: Uint8Array,
-  signal: AbortSignal,
-): Promise<void> {
-  const header = { tokenId: terms.tokenId, links, keeping };
-  const channel = await provider.transport.open(peer, CUSTODY_PROTOCOL, "copy", header, {
-    timeoutMs: OPEN_TIMEOUT_MS,
-    signal,
-  });
-  const release = abortOn(signal, channel);
-  try {
-    await channel.sendBody(provider.store.bodies.read(ciphertextName(terms.tokenId), 0));
-    await channel.receiveMessage();
-    await channel.close();
-  } catch (error) {
-    channel.abort(error);
-    throw error;
-  } finally {
-    release();
-  }
-}
-
-/** The other end: a keeper takes a copy from home, when the chain says that these are the bytes. */
+/** The other end: a keeper takes a copy from home, and counts it when the chain says that these are the bytes. */
 export async function receiveCopy(
   provider: CustodyProvider,
   active: ActiveDeposits,
@@ -100,23 +133,19 @@ export async function receiveCopy(
   header: CborValue,
   context: Context,
 ): Promise<void> {
-  const { tokenId, links, keeping } = parseShape(copyShape, header, "copy");
+  const { tokenId } = parseShape(depositHeaderShape, header, "copy");
   const { terms } = await loadDeposit(provider.store, tokenId);
   if (context.from !== terms.token.home || !keepers(terms).slice(1).includes(provider.transport.peer)) {
     throw new IntercloudError("NOT_A_KEEPER", "refused", "this deposit has no copy here, or not from this peer");
   }
-  const chain = checkChain(chainExpectation(terms), links, keeping);
-  if (!chain.valid || chain.keeping === undefined) {
-    throw new IntercloudError("CHAIN_BROKEN", "integrity", "the chain that came with the copy is broken", {
-      peers: chain.firstBreak?.suspects ?? [],
-    });
-  }
-  const { digestKept } = chain.keeping;
   await runStep({ provider, active, tokenId, name: "copy", channel, context }, async () => {
     const body = channel.receiveBody({ lengthBytes: terms.descriptor.lengthBytes });
-    await storeCiphertext(provider, terms, body);
-    if (!equalBytes(body.summary().digest, digestKept)) {
-      throw new IntercloudError("WRONG_COPY", "integrity", "home sent other bytes than it says it keeps", {
+    await provider.store.bodies.write(ciphertextName(tokenId), body);
+    const { links, keeping } = parseShape(chainShape, await channel.receiveMessage(), "chain");
+    const chain = checkChain(chainExpectation(terms), links, keeping);
+    const digestKept = chain.keeping?.digestKept ?? new Uint8Array();
+    if (!chain.valid || !equalBytes(body.summary().digest, digestKept)) {
+      throw new IntercloudError("WRONG_COPY", "integrity", "home sent other bytes than the chain says it keeps", {
         peers: [terms.token.home],
       });
     }

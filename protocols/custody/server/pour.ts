@@ -16,7 +16,7 @@ import { chainExpectation, type DepositTerms } from "../deposit-terms.ts";
 import { linksShape, pourShape } from "../messages.ts";
 import type { ActiveDeposits } from "./active.ts";
 import { loadDeposit } from "./deposit-record.ts";
-import { keepCiphertext, storeCiphertext } from "./keep.ts";
+import { storeCiphertext } from "./keep.ts";
 import { ownLayer } from "./own-layer.ts";
 import type { CustodyProvider } from "./provider.ts";
 import { ownStatement, signOwnLink } from "./sign-own-link.ts";
@@ -88,19 +88,18 @@ async function receiveCiphertext(
   signal: AbortSignal,
 ): Promise<void> {
   const body = channel.receiveBody({ lengthBytes: terms.descriptor.lengthBytes });
-  await storeCiphertext(provider, terms, body);
-  const { digest } = body.summary();
-  const { links } = parseShape(linksShape, await channel.receiveMessage(), "links");
-  requireLinks(terms, channel.peer, links, terms.roster.length, digest);
-  const digestFromOwner = readLink(links[0]!).statement.digestIn;
-  const chain = await keepCiphertext(
-    provider,
-    terms,
-    links,
-    { digestFromOwner, digestsReceived: [digest], digest },
-    signal,
-  );
-  await channel.sendMessage(chain);
+  const stored = await storeCiphertext(provider, terms, body, signal);
+  try {
+    const { digest } = body.summary();
+    const { links } = parseShape(linksShape, await channel.receiveMessage(), "links");
+    requireLinks(terms, channel.peer, links, terms.roster.length, digest);
+    const digestFromOwner = readLink(links[0]!).statement.digestIn;
+    const chain = await stored.keep(links, { digestFromOwner, digestsReceived: [digest], digest });
+    await channel.sendMessage({ ...chain });
+  } catch (error) {
+    stored.giveUp(error);
+    throw error;
+  }
 }
 
 /**
