@@ -53,7 +53,7 @@ export function tee(source: AsyncIterable<Uint8Array>, count: number): AsyncIter
           complete = true;
         } else if (queues.every(({ length }) => length < CHUNKS_AHEAD)) {
           fetching ??= fetch();
-          await fetching;
+          await Promise.race([fetching, change.promise]);
         } else {
           await change.promise;
         }
