@@ -24,7 +24,6 @@ export interface Received {
   readonly digest: Uint8Array;
 }
 
-/** Written once: a peer that had a part in the deposit must not replace it later. @throws IntercloudError WRONG_STATE. */
 export interface KeptChain {
   readonly links: readonly Uint8Array[];
   readonly keeping: Uint8Array;
@@ -45,6 +44,7 @@ export async function storeCiphertext(
   ciphertext: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
 ): Promise<StoredCiphertext> {
+  await requireNotKept(provider, terms);
   const copies: Channel[] = [];
   const giveUp = (reason: unknown) => {
     for (const copy of copies) copy?.abort(reason);
@@ -78,6 +78,13 @@ export async function storeCiphertext(
       return chain;
     },
   };
+}
+
+/** A peer that had a part in the deposit must not replace its ciphertext later. @throws IntercloudError WRONG_STATE. */
+async function requireNotKept(provider: CustodyProvider, terms: DepositTerms): Promise<void> {
+  const { record } = await loadDeposit(provider.store, terms.tokenId);
+  if (record.state !== "sealed" && !record.holdsCiphertext) return;
+  throw new IntercloudError("WRONG_STATE", "conflict", "we keep the ciphertext of this deposit already");
 }
 
 /** Fills `copies` with channels to the other keepers, also when some cannot be opened. */
@@ -139,6 +146,7 @@ export async function receiveCopy(
     throw new IntercloudError("NOT_A_KEEPER", "refused", "this deposit has no copy here, or not from this peer");
   }
   await runStep({ provider, active, tokenId, name: "copy", channel, context }, async () => {
+    await requireNotKept(provider, terms);
     const body = channel.receiveBody({ lengthBytes: terms.descriptor.lengthBytes });
     await provider.store.bodies.write(ciphertextName(tokenId), body);
     const { links, keeping } = parseShape(chainShape, await channel.receiveMessage(), "chain");
