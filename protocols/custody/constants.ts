@@ -9,6 +9,11 @@ export const OPEN_TIMEOUT_MS = 5_000;
 /** Sealing syncs to disk at every provider; a client waits this long for each before it gives the deposit up. */
 export const SEAL_TIMEOUT_MS = 30_000;
 
+/** Who waits for the chain hears this often that it is still to come, far below a channel's idle timeout. */
+export const WAITING_INTERVAL_MS = 2_000;
+/** After a day of waiting the deal of the deposit is over. */
+export const MAX_WAITING_MESSAGES = (24 * 60 * 60_000) / WAITING_INTERVAL_MS;
+
 /** How long a signed request is good for. */
 export const REQUEST_LIFETIME_MS = 2 * 60_000;
 

@@ -43,6 +43,8 @@ export const sealShape = v.strictObject({ closing: request, links, keeping });
 export const pourShape = v.strictObject({ tokenId, step: integer(1, MAX_PROVIDERS + 1) });
 export const depositHeaderShape = v.strictObject({ tokenId });
 export const linksShape = v.strictObject({ links });
+/** Sent in place of the chain while it cannot come yet. */
+export const waitingShape = v.strictObject({ waiting: v.literal(true) });
 export const chainShape = v.strictObject({ links, keeping });
 export const statementShape = v.strictObject({ statement: boundedBytes(MAX_LINK_BYTES) });
 export const linkShape = v.strictObject({ link });

@@ -16,6 +16,7 @@ import type { Clock } from "../wire/clock.ts";
 import type { CborValue } from "../wire/codec.ts";
 import { IntercloudError, type Status } from "../wire/errors.ts";
 import { parseShape } from "../wire/shape.ts";
+import { tellProgress } from "../wire/tell-progress.ts";
 import type { Channel, Context, Handlers, Transport } from "../wire/transport.ts";
 import { PROGRESS_INTERVAL_MS } from "./constants.ts";
 import { type Deal, dealShares } from "./deal.ts";
@@ -107,7 +108,7 @@ async function makeDeal(
   const deal = dealShares({ ...options, threshold, lengthBytes, providers: recipients.length });
   const handOut: HandOutOptions = { transport, dealId, lengthBytes, recipients, signal };
   let dealtBytes = 0;
-  const progress = startProgress(options.clock, channel, () => dealtBytes);
+  const progress = tellProgress(options.clock, channel, PROGRESS_INTERVAL_MS, () => ({ dealtBytes }));
   try {
     const corrected = recipients.filter(({ point }) => isCorrected(point, threshold, recipients.length));
     const sent = await sendCorrections(handOut, deal, corrected, (bytes) => {
@@ -184,25 +185,4 @@ function recipientsOf(options: DealServerOptions, request: DealRequest): Recipie
       peers: [peer],
     });
   });
-}
-
-/** Tells the user now and then how far the deal is; a user who reads slowly gets fewer messages, not a slower deal. */
-function startProgress(clock: Clock, channel: Channel, dealtBytes: () => number): { stop(): Promise<void> } {
-  let sending: Promise<void> = Promise.resolve();
-  let cancel = clock.after(PROGRESS_INTERVAL_MS, tick);
-  let stopped = false;
-  function tick(): void {
-    // A user who is gone is noticed by the signal of the request.
-    sending = channel.sendMessage({ dealtBytes: dealtBytes() }).catch(() => {});
-    void sending.then(() => {
-      if (!stopped) cancel = clock.after(PROGRESS_INTERVAL_MS, tick);
-    });
-  }
-  return {
-    async stop() {
-      stopped = true;
-      cancel();
-      await sending;
-    },
-  };
 }

@@ -19,6 +19,7 @@ import { ASK_TIMEOUT_MS, CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS, SEAL_TIMEOUT_MS } fr
 import { chainExpectation, type DepositTerms } from "../deposit-terms.ts";
 import { chainShape } from "../messages.ts";
 import { chainDigest, encodeProof } from "../proof.ts";
+import { receiveChain } from "../waiting-chain.ts";
 import { askAll } from "./ask-all.ts";
 import { chooseProviders } from "./choose-providers.ts";
 import { askFailure, pourFailure } from "./deposit-failure.ts";
@@ -144,7 +145,7 @@ async function pour(
     const reported = watch(message, signal, reporter(options, "pouring", descriptor.lengthBytes));
     const sent = await pipe(reported, ownLayer, (source: AsyncIterable<Uint8Array>) => channel.sendBody(source));
     if (token.route === "chain") await channel.sendMessage({ links: [] });
-    const { links, keeping } = parseShape(chainShape, await channel.receiveMessage(), "chain");
+    const { links, keeping } = parseShape(chainShape, await receiveChain(channel), "chain");
     await channel.close();
     return { links, keeping, digestFromOwner: sent.digest };
   } catch (error) {

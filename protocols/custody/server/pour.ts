@@ -14,6 +14,7 @@ import { abortOn } from "../abort-on.ts";
 import { CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS } from "../constants.ts";
 import { chainExpectation, type DepositTerms } from "../deposit-terms.ts";
 import { linksShape, pourShape } from "../messages.ts";
+import { receiveChain, tellWaiting } from "../waiting-chain.ts";
 import type { ActiveDeposits } from "./active.ts";
 import { loadDeposit } from "./deposit-record.ts";
 import { storeCiphertext } from "./keep.ts";
@@ -71,7 +72,9 @@ async function passOn(
     });
     const link = await signOwnLink(provider, terms, statement);
     await onward.sendMessage({ links: [...links, link] });
-    await channel.sendMessage(await onward.receiveMessage());
+    const waiting = tellWaiting(provider.clock, channel);
+    const chain = await receiveChain(onward).finally(() => waiting.stop());
+    await channel.sendMessage(chain);
     await onward.close();
   } catch (error) {
     onward.abort(error);

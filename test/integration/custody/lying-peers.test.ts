@@ -1,0 +1,180 @@
+/** Providers of a deposit that do what they should not: none of it costs more than docs/threat-model.md says. */
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { peerIdentity } from "../../../protocols/crypto/peer-name.ts";
+import { listDeposits } from "../../../protocols/custody/client/index.ts";
+import { CUSTODY_PROTOCOL } from "../../../protocols/custody/constants.ts";
+import { ciphertextName, depositChange, loadDeposit } from "../../../protocols/custody/server/deposit-record.ts";
+import { custodyHandlers } from "../../../protocols/custody/server/index.ts";
+import { createDealKeeper, DEALING_PROTOCOL } from "../../../protocols/dealing/index.ts";
+import { simdKernel } from "../../../protocols/field/index.ts";
+import { EMPTY_DIGEST } from "../../../protocols/tokens/chain.ts";
+import { encodeLink } from "../../../protocols/tokens/link.ts";
+import { encodeToken } from "../../../protocols/tokens/token.ts";
+import { parseTokenText } from "../../../protocols/tokens/token-text.ts";
+import type { CborValue } from "../../../protocols/wire/codec.ts";
+import { IntercloudError } from "../../../protocols/wire/errors.ts";
+import type { Channel, Handlers, Transport } from "../../../protocols/wire/transport.ts";
+import { systemClock } from "../../../runtime/clock.ts";
+import { bytesOf } from "../../support/bytes.ts";
+import { createWorld, entropy, type World } from "../../support/custody-world.ts";
+
+let world: World;
+beforeEach(async () => {
+  world = await createWorld({ providers: 5 });
+});
+afterEach(async () => {
+  await world.close();
+  expect(world.faults).toEqual([]);
+});
+
+const MESSAGE = bytesOf(300_000, 42);
+const CALL = { timeoutMs: 5_000 };
+
+/** The provider takes part no more as it was: from now on it answers custody with these handlers. */
+async function turnInto(number: number, change: (honest: Handlers, transport: Transport) => Handlers): Promise<void> {
+  const { peer, custody } = world.providers[number - 1]!;
+  world.network.kill(peer);
+  const transport = world.network.transport(peer, { clock: systemClock });
+  const { clock, isDealer, agreementKey, store } = custody;
+  await transport.serve(DEALING_PROTOCOL, createDealKeeper({ peer, agreementKey, store, clock, isDealer }));
+  await transport.serve(CUSTODY_PROTOCOL, change(custodyHandlers({ ...custody, transport }), transport));
+  world.network.revive(peer);
+}
+
+async function sendJunk(channel: Channel, lengthBytes: number, chain: CborValue): Promise<void> {
+  const junk = (async function* () {
+    yield new Uint8Array(lengthBytes);
+  })();
+  await channel.sendBody(junk).catch(() => {});
+  await channel.sendMessage(chain).catch(() => {});
+  await channel.receiveMessage().catch(() => {});
+  channel.abort();
+}
+
+test("nobody can replace the ciphertext of a sealed deposit: not home at a keeper, not the last provider at home", async () => {
+  const { tokenText } = await world.put(MESSAGE);
+  const { tokenId } = parseTokenText(tokenText);
+  const [home, keeper, , , last] = world.providers;
+  const before = world.providers.map(({ store }) => store.files.get(ciphertextName(tokenId))?.slice());
+  const { record, terms } = await loadDeposit(home!.store, tokenId);
+  const { lengthBytes } = terms.manifest;
+
+  const copy = await home!.transport.open(keeper!.peer, CUSTODY_PROTOCOL, "copy", { tokenId }, CALL);
+  await sendJunk(copy, lengthBytes, { links: record.links, keeping: record.keeping });
+  const pour = await last!.transport.open(home!.peer, CUSTODY_PROTOCOL, "pour", { tokenId, step: 6 }, CALL);
+  await sendJunk(pour, lengthBytes, { links: record.links });
+
+  const after = world.providers.map(({ store }) => store.files.get(ciphertextName(tokenId))?.slice());
+  expect(after.map((file, i) => Buffer.compare(file ?? Buffer.of(), before[i] ?? Buffer.of()))).toEqual([
+    0, 0, 0, 0, 0,
+  ]);
+  expect(Buffer.compare(await world.get(tokenText), MESSAGE)).toBe(0);
+});
+
+for (const route of ["fanout", "chain"] as const) {
+  test(`a provider that blames the others for its failure gets nobody left out but itself (${route})`, async () => {
+    const { tokenText } = await world.put(MESSAGE);
+    const others = world.providers.filter(({ number }) => number !== 2).map(({ peer }) => peer);
+    await turnInto(2, (honest) => ({
+      ...honest,
+      channels: {
+        async retrieve() {
+          throw new IntercloudError("BLAME", "unreachable", "it was the others", { peers: others });
+        },
+      },
+    }));
+    for (let round = 0; round < 4; round += 1) {
+      expect(Buffer.compare(await world.get(tokenText, { route }), MESSAGE)).toBe(0);
+    }
+  });
+}
+
+test("home cannot have one statement sealed and have given the keepers copies under another", async () => {
+  const { keeping: foreign } = (
+    await loadDeposit(world.providers[0]!.store, parseTokenText((await world.put(MESSAGE)).tokenText).tokenId)
+  ).record;
+  const { store } = world.providers[1]!;
+  let changed = false;
+  const putting = world.put(MESSAGE, {
+    onProgress({ phase }) {
+      if (phase !== "sealing" || changed) return;
+      changed = true;
+      for (const key of [...store.records.keys()].filter((name) => name.startsWith("deposit/"))) {
+        void (async () => {
+          const { record, terms } = await loadDeposit(store, Buffer.from(key.slice("deposit/".length), "hex"));
+          if (record.state === "linked")
+            await store.commit([depositChange(terms.tokenId, { ...record, keeping: foreign })]);
+        })();
+      }
+    },
+  });
+  await expect(putting).rejects.toMatchObject({ status: "integrity" });
+});
+
+test("home cannot have a provider sign what it did not do", async () => {
+  const [home, second] = world.providers;
+  const asked: string[] = [];
+  await turnInto(1, (honest, transport) => ({
+    ...honest,
+    channels: {
+      async collect(_channel, header) {
+        const { tokenId } = header as { readonly tokenId: Uint8Array };
+        const { terms } = await loadDeposit(home!.store, tokenId);
+        const part = await transport.open(second!.peer, CUSTODY_PROTOCOL, "part", { tokenId }, CALL);
+        for await (const _ of part.receiveBody({ lengthBytes: terms.manifest.lengthBytes }));
+        const statement = encodeLink({
+          ...{ version: 1, tokenId, index: 2, peer: second!.peer, identity: peerIdentity(second!.peer) },
+          ...{ digestIn: EMPTY_DIGEST, digestOut: entropy(32), previous: entropy(32), timeMs: Date.now() },
+        });
+        await part.sendMessage({ statement });
+        await part.receiveMessage().then(
+          () => asked.push("signed"),
+          (error) => asked.push(error.status),
+        );
+        throw new IntercloudError("DONE", "integrity", "enough");
+      },
+    },
+  }));
+  await expect(world.put(MESSAGE, { route: "fanout" })).rejects.toMatchObject({ status: "integrity" });
+  expect(asked).toEqual(["integrity"]);
+});
+
+test("a dealer whose shares are not on one polynomial: the retrieval finds out, and releases nothing", async () => {
+  await world.close();
+  world = await createWorld({
+    providers: 3,
+    toolsOf: (who) =>
+      who === "dealer"
+        ? {
+            kernel: {
+              ...simdKernel,
+              combineInto(targets, sources, rows) {
+                simdKernel.combineInto(targets, sources, rows);
+                targets.at(-1)![0]! ^= 1;
+              },
+            },
+          }
+        : {},
+  });
+  const { tokenText } = await world.put(MESSAGE);
+  await expect(world.get(tokenText)).rejects.toMatchObject({ code: "WRONG_BYTES", status: "integrity" });
+});
+
+test("a provider that lists without end is given up", async () => {
+  const { tokenText, token } = await world.put(MESSAGE);
+  let pages = 0;
+  await turnInto(3, (honest) => ({
+    ...honest,
+    asks: {
+      ...honest.asks,
+      async list() {
+        pages += 1;
+        return { tokens: [encodeToken({ ...token, dealId: entropy(16) })], more: true };
+      },
+    },
+  }));
+  const listing = await listDeposits(world.user, AbortSignal.timeout(20_000));
+  expect(listing.missing).toEqual([world.providers[2]!.peer]);
+  expect(listing.deposits.map((each) => each.tokenText)).toContain(tokenText);
+  expect(pages).toBeLessThan(1_000);
+});
