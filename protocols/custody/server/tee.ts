@@ -13,7 +13,7 @@ export function tee(source: AsyncIterable<Uint8Array>, count: number): AsyncIter
   const queues: Uint8Array[][] = Array.from({ length: count }, () => []);
   let ended = false;
   let failure: { readonly reason: unknown } | undefined;
-  let fetching: Promise<void> | undefined;
+  let pulling: Promise<void> | undefined;
   let change = Promise.withResolvers<void>();
 
   const wakeAll = (): void => {
@@ -27,7 +27,7 @@ export function tee(source: AsyncIterable<Uint8Array>, count: number): AsyncIter
     // Nobody waits for the source to end: it may be what hangs.
     iterator.return?.().catch(() => {});
   };
-  const fetch = async (): Promise<void> => {
+  const pull = async (): Promise<void> => {
     try {
       const next = await iterator.next();
       if (next.done) ended = true;
@@ -36,7 +36,7 @@ export function tee(source: AsyncIterable<Uint8Array>, count: number): AsyncIter
     } catch (error) {
       stop(error);
     } finally {
-      fetching = undefined;
+      pulling = undefined;
       wakeAll();
     }
   };
@@ -52,8 +52,8 @@ export function tee(source: AsyncIterable<Uint8Array>, count: number): AsyncIter
         } else if (ended) {
           complete = true;
         } else if (queues.every(({ length }) => length < CHUNKS_AHEAD)) {
-          fetching ??= fetch();
-          await Promise.race([fetching, change.promise]);
+          pulling ??= pull();
+          await Promise.race([pulling, change.promise]);
         } else {
           await change.promise;
         }
