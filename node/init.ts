@@ -1,11 +1,10 @@
 /** Makes a node's directory: a key file, a configuration, and the descriptor that goes into the federation. */
 import { mkdir } from "node:fs/promises";
 import path from "node:path";
-import { multiaddr } from "@multiformats/multiaddr";
 import { checkDescriptor, type SignedDescriptor, signDescriptor } from "../protocols/identity/descriptor.ts";
-import { IntercloudError } from "../protocols/wire/errors.ts";
 import { writeFileAtomic } from "../runtime/atomic-file.ts";
 import { systemClock } from "../runtime/clock.ts";
+import { requireDialable, requireMultiaddr, requireName } from "../runtime/descriptor-fields.ts";
 import { writeDescriptor } from "../runtime/descriptor-file.ts";
 import { systemEntropy } from "../runtime/entropy.ts";
 import { KEY_FILE_SEED_BYTES, writeKeyFile } from "../runtime/key-file.ts";
@@ -29,16 +28,16 @@ export interface InitNodeOptions {
 }
 
 /**
- * @throws IntercloudError KEY_FILE_EXISTS: a node is never made over another one; NO_ADDRESS, BAD_ADDRESS, and BAD_MESSAGE
- * for a bad name.
+ * @throws IntercloudError KEY_FILE_EXISTS: a node is never made over another one; BAD_NAME, NO_ADDRESS, BAD_ADDRESS.
  */
 export async function initNode(options: InitNodeOptions): Promise<{ readonly descriptor: SignedDescriptor }> {
   const { directory, name, listen, announce = [], adminPort = 0, duties = DUTIES, passphrase } = options;
+  requireName(name);
   for (const address of [...listen, ...announce]) requireMultiaddr(address);
   const seed = systemEntropy(KEY_FILE_SEED_BYTES);
   const { signer, agreementKey } = nodeKeys(seed);
   const addresses = announce.length > 0 ? announce : listen;
-  requireDialable(addresses);
+  requireDialable(addresses, "say with --announce at which address others reach this node");
   const fields = { name, addresses, duties, agreementKey: agreementKey.publicKey, issuedAtMs: systemClock.nowMs() };
   const descriptor = checkDescriptor(signDescriptor({ kind: "provider", ...fields }, signer));
   await mkdir(directory, { recursive: true, mode: 0o700 });
@@ -50,22 +49,4 @@ export async function initNode(options: InitNodeOptions): Promise<{ readonly des
   const text = `${JSON.stringify(config, undefined, 2)}\n`;
   await writeFileAtomic(path.join(directory, CONFIG_FILE), Buffer.from(text), 0o600);
   return { descriptor };
-}
-
-function requireMultiaddr(address: string): void {
-  try {
-    multiaddr(address);
-  } catch (cause) {
-    const message = `"${address}" is not a multiaddr; write it as /ip4/192.0.2.1/tcp/4001`;
-    throw new IntercloudError("BAD_ADDRESS", "bad-request", message, { address }, cause);
-  }
-}
-
-/** What is in the descriptor is what others dial: a wildcard or a port that is not known yet helps nobody. */
-function requireDialable(addresses: readonly string[]): void {
-  const bad = addresses.find((address) => /^\/ip4\/0\.0\.0\.0\/|^\/ip6\/::\/|\/(tcp|udp)\/0(\/|$)/.test(address));
-  if (addresses.length > 0 && bad === undefined) return;
-  const what = bad === undefined ? "no address is given" : `nobody can dial ${bad}`;
-  const message = `${what}; say with --announce at which address others reach this node`;
-  throw new IntercloudError("NO_ADDRESS", "bad-request", message, { address: bad });
 }

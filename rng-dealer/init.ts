@@ -4,6 +4,7 @@ import path from "node:path";
 import { checkDescriptor, type SignedDescriptor, signDescriptor } from "../protocols/identity/descriptor.ts";
 import { writeFileAtomic } from "../runtime/atomic-file.ts";
 import { systemClock } from "../runtime/clock.ts";
+import { requireDialable, requireMultiaddr, requireName } from "../runtime/descriptor-fields.ts";
 import { writeDescriptor } from "../runtime/descriptor-file.ts";
 import { systemEntropy } from "../runtime/entropy.ts";
 import { KEY_FILE_SEED_BYTES, writeKeyFile } from "../runtime/key-file.ts";
@@ -23,9 +24,12 @@ export interface InitDealerOptions {
   readonly passphrase?: string | undefined;
 }
 
-/** @throws IntercloudError KEY_FILE_EXISTS: a dealer is never made over another one; BAD_MESSAGE for a bad name or address. */
+/** @throws IntercloudError KEY_FILE_EXISTS: a dealer is never made over another one; BAD_NAME, BAD_ADDRESS, NO_ADDRESS. */
 export async function initDealer(options: InitDealerOptions): Promise<{ readonly descriptor: SignedDescriptor }> {
   const { directory, name, listen, adminPort = 0, passphrase } = options;
+  requireName(name);
+  for (const address of listen) requireMultiaddr(address);
+  requireDialable(listen, "name with --listen the address and port at which others reach this dealer");
   const seed = systemEntropy(KEY_FILE_SEED_BYTES);
   const { signer, agreementKey } = dealerKeys(seed);
   const descriptor = checkDescriptor(

@@ -230,6 +230,12 @@ describe("a dealer", () => {
   it("is never made over another one", async () => {
     await init();
     await expect(init()).rejects.toMatchObject({ code: "KEY_FILE_EXISTS" });
+    const initWith = (name: string, address: string) =>
+      initDealer({ directory: path.join(directory, "other"), name, listen: [address] });
+    const address = "/ip4/127.0.0.1/tcp/4001";
+    await expect(initWith("Dealer 1", address)).rejects.toMatchObject({ code: "BAD_NAME", status: "bad-request" });
+    await expect(initWith("dealer-2", "127.0.0.1:4001")).rejects.toMatchObject({ code: "BAD_ADDRESS" });
+    await expect(initWith("dealer-2", "/ip4/0.0.0.0/tcp/1")).rejects.toMatchObject({ code: "NO_ADDRESS" });
   });
 
   it("refuses a setting that it does not know", async () => {

@@ -138,6 +138,10 @@ test("init never replaces a key, and refuses addresses that nobody can dial", as
   ]) {
     expect(await failureOf(initNode({ directory, name: "n", listen: [listen!] }))).toMatchObject({ code, exitCode: 2 });
   }
+  const listen = ["/ip4/127.0.0.1/tcp/4001"];
+  const badName = await failureOf(initNode({ directory, name: "Acme EU", listen }));
+  expect(badName).toMatchObject({ code: "BAD_NAME", exitCode: 2 });
+  expect(badName.message).toContain("a-z, 0-9 and -");
   const announce = ["/dns4/node.example.org/tcp/4001"];
   const { descriptor } = await initNode({ directory, name: "n", listen: ["/ip4/0.0.0.0/tcp/4001"], announce });
   expect(descriptor.addresses).toEqual(announce);
