@@ -10,6 +10,11 @@ installed() {
   [ -e "$clone/node_modules/.package-lock.json" ]
 }
 
+# What npm writes beside node_modules (its cache, its logs) stays in the clone.
+npm_inside() {
+  export npm_config_cache="$clone/.cache/npm" npm_config_update_notifier=false
+}
+
 # Two commands started at once in a bare clone must not install over each other: a directory is the lock, and it names its
 # owner so that the lock of a process that was killed is taken over.
 install_once() {
@@ -35,11 +40,13 @@ install_once() {
       say "npm was not found, and this clone is not installed yet. Install Node with npm 11, then try again."
       exit 1
     fi
-    if ! (cd "$clone" && npm ci --loglevel=error --no-progress --no-fund --no-audit </dev/null >&2); then
+    # A newer Node keeps what it compiled of npm in /tmp if it is not told another place.
+    if ! (cd "$clone" && npm_inside && NODE_COMPILE_CACHE="$clone/.cache/compiled" npm ci --loglevel=error --no-progress --no-fund --no-audit </dev/null >&2); then
       rm -rf "$lock"
       say "npm ci failed (its reasons are above). Check the network and the registry, then try again."
       exit 1
     fi
+    rm -rf "$clone/.cache/npm" # as large as what was installed, and nobody needs it again
   fi
   rm -rf "$lock"
 }

@@ -1,6 +1,6 @@
 /** bin/intercloud in a small clone with stand-ins for npm and Node, so that what it does on each kind of machine is seen. */
 import { spawn } from "node:child_process";
-import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -58,6 +58,7 @@ async function workingNpm(): Promise<void> {
     "sleep 0.3",
     "mkdir -p node_modules",
     "echo '{}' >node_modules/.package-lock.json",
+    'mkdir -p "$npm_config_cache" && echo x >"$npm_config_cache/x"',
     'echo "npm talks"',
   ];
   await program(path.join(tools, "npm"), body.join("\n"));
@@ -136,6 +137,8 @@ test("a bare clone is installed once, and npm says nothing on stdout and reads n
   const second = await launch(["get"]);
   expect(second.stderr).toBe("");
   expect(await npmCalls()).toEqual([expect.stringMatching(/^ci /)]);
+  // npm kept its cache in the clone, and it was removed when it was of no more use
+  expect(await readdir(path.join(clone, ".cache"))).toEqual([]);
 });
 
 test("an install that was interrupted is done again", async () => {
