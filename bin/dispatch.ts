@@ -169,5 +169,5 @@ function wantsJson(argv: readonly string[]): boolean {
 function fromParser(error: unknown): unknown {
   if (!(error instanceof CommanderError)) return error;
   if (error.code === "commander.help") return usageError("a command is missing; --help lists them");
-  return usageError(`${error.message.replace(/^error: /, "").replaceAll("\n", " ")}; see --help`);
+  return usageError(`${error.message.replace(/^error: |\.$/g, "").replaceAll("\n", " ")}; see --help`);
 }

@@ -6,6 +6,18 @@ import { exitCodeOf } from "../runtime/exit-codes.ts";
 const EXIT_BY_SIGNAL = 128; // what a shell reports for a process that a signal ended is 128 + its number
 const EXIT_BROKEN_PIPE = EXIT_BY_SIGNAL + constants.signals.SIGPIPE;
 
+/** What to do about what the system says, where that is the same whatever the command was. */
+const ADVICE: Readonly<Record<string, string>> = {
+  ENOSPC: "make room on that disk and try again",
+  EDQUOT: "make room in that disk quota and try again",
+  EROFS: "it can only be read; name another place",
+  EACCES: "this user may not do that there; correct the permissions, or name another place",
+  EPERM: "this user may not do that there; correct the permissions, or name another place",
+  EEXIST: "something else is there; name another place",
+  ENOTDIR: "a part of it is a file and no directory; name another place",
+  EMFILE: "raise the limit of open files (ulimit -n) and try again",
+};
+
 export interface ErrorReport {
   /** What to write to stderr, with its newline; empty when there is nothing to say. */
   readonly text: string;
@@ -54,7 +66,8 @@ function describe(error: unknown): IntercloudError {
   const message = error instanceof Error ? error.message : String(error);
   if (isSystemError(error)) {
     if (error.code === "EPIPE") return readerGone(); // seen by the writer before the stream reported it
-    return new IntercloudError(error.code, "internal", `the system said "${message}"; check that path or address`);
+    const advice = ADVICE[error.code] ?? "check that path or address";
+    return new IntercloudError(error.code, "internal", `the system said "${message}"; ${advice}`);
   }
   return new IntercloudError(
     "INTERNAL",

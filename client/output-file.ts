@@ -15,6 +15,13 @@ export interface OutputOptions {
  * @throws IntercloudError FILE_EXISTS, NOT_A_FILE, NO_DIRECTORY.
  */
 export async function checkOutput(file: string, { force }: OutputOptions): Promise<void> {
+  if (file === "") {
+    throw new IntercloudError(
+      "NOT_A_FILE",
+      "bad-request",
+      "the name of the output file is empty; name a file, or - for stdout",
+    );
+  }
   const found = await statOrNothing(file);
   if (found?.isDirectory()) {
     throw new IntercloudError("NOT_A_FILE", "bad-request", `${file} is a directory; name a file in it`);

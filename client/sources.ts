@@ -39,6 +39,8 @@ export async function fileSource(path: string): Promise<MessageSource | OneShotS
   if (!found.isFile()) return chunksOfFile(path);
   // Said now, not after a deal was made.
   await (await openToRead(path)).close();
+  // What the system makes up while it is read (/proc) says 0; a file that really is empty is found to be when it is read.
+  if (found.size === 0) return chunksOfFile(path);
   return { lengthBytes: found.size, open: () => chunksOfFile(path) };
 }
 

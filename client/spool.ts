@@ -100,7 +100,8 @@ async function writeAll(handle: FileHandle, bytes: Uint8Array, directory: string
   } catch (error) {
     const code = error instanceof Error && "code" in error ? error.code : undefined;
     if (code !== "ENOSPC" && code !== "EDQUOT") throw error;
+    // Status "internal" for exit code 1: "full" is for a provider that has no room, and others could be asked.
     const message = `the disk of ${directory} is full: input from a pipe is kept there (encrypted) until it is sent; make room, or put a file`;
-    throw new IntercloudError("SPOOL_FULL", "full", message, {}, error);
+    throw new IntercloudError("SPOOL_FULL", "internal", message, {}, error);
   }
 }

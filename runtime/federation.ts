@@ -10,7 +10,14 @@ const MAX_FEDERATION_FILE_BYTES = 4 * 1024 * 1024;
 
 /** @throws IntercloudError FEDERATION_MISSING, and what `checkFederation` throws. */
 export async function readFederation(path: string, founder?: Uint8Array): Promise<SignedFederation> {
-  return parseFederation(await readText(path), founder);
+  const text = await readText(path);
+  try {
+    return parseFederation(text, founder);
+  } catch (error) {
+    if (!(error instanceof IntercloudError)) throw error;
+    // Who has several homes or nodes has to know which file it is.
+    throw new IntercloudError(error.code, error.status, `${path}: ${error.message}`, { ...error.details, path }, error);
+  }
 }
 
 /** @throws what `checkFederation` throws: a file that readers would refuse is not written. */

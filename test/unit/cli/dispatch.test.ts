@@ -211,7 +211,7 @@ describe("errors of a command", () => {
     });
     const outcome = await runLine(tableOf([failing(error)]), ["fail"]);
     expect(outcome.exitCode).toBe(1);
-    expect(outcome.stderr).toMatch(/no space left.*\[ENOSPC\]\n$/);
+    expect(outcome.stderr).toMatch(/no space left.*; make room.*\[ENOSPC\]\n$/);
   });
 
   test("a room that is not there fails clearly", async () => {

@@ -67,6 +67,7 @@ test("a directory, and a place that does not exist, are wrong use", async () => 
   const write = (file: string) => writeOutput(file, sourceOf(bytesOf(10, 1), 5), { force: true });
   await expect(write(directory)).rejects.toMatchObject({ code: "NOT_A_FILE", status: "bad-request" });
   await expect(write(path.join(directory, "link"))).rejects.toMatchObject({ code: "NOT_A_FILE" });
+  await expect(write("")).rejects.toMatchObject({ code: "NOT_A_FILE", status: "bad-request" });
   await expect(write(path.join(directory, "no/where"))).rejects.toMatchObject({ code: "NO_DIRECTORY" });
 });
 

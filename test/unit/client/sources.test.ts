@@ -38,6 +38,12 @@ test("a named pipe is a one-shot source", async () => {
   expect(Buffer.compare(await collect(source), bytesOf(300_000, 3))).toBe(0);
 });
 
+test("a file that the system makes up, and whose length is 0 therefore, is read to its end", async () => {
+  const source = await fileSource("/proc/self/status");
+  if (!(Symbol.asyncIterator in source)) throw new Error("its length is not known before");
+  expect(Buffer.from(await collect(source)).toString()).toMatch(/^Name:/);
+});
+
 test("what cannot be read is said before anything is asked of anybody, with exit code 2", async () => {
   await expect(fileSource(path.join(folder, "none"))).rejects.toMatchObject({ code: "NO_FILE", status: "bad-request" });
   await mkdir(path.join(folder, "directory"));
