@@ -7,6 +7,7 @@ import { ping } from "@libp2p/ping";
 import { tcp } from "@libp2p/tcp";
 import { yamux } from "@libp2p/yamux";
 import { createLibp2p, type Libp2pOptions } from "libp2p";
+import { IntercloudError } from "./errors.ts";
 import { guardYamux } from "./yamux-guard.ts";
 
 export interface HostLimits {
@@ -64,8 +65,33 @@ export interface HostOptions {
 
 export type Host = Libp2p;
 
-/** Starts listening. The owner stops it with `host.stop()`, after the transports on it are closed. */
-export async function createHost({ privateKeySeed, listen, services, limits }: HostOptions): Promise<Host> {
+/**
+ * Starts listening. The owner stops it with `host.stop()`, after the transports on it are closed.
+ * @throws IntercloudError PORT_IN_USE, LISTEN_FAILED.
+ */
+export async function createHost(options: HostOptions): Promise<Host> {
+  try {
+    return await createLibp2pHost(options);
+  } catch (error) {
+    throw error instanceof Error && error.name === "UnsupportedListenAddressesError"
+      ? listenFailed(options.listen, error)
+      : error;
+  }
+}
+
+/** libp2p's own text is ten lines with the stacks of the system's errors in it. */
+function listenFailed(listen: readonly string[], error: Error): IntercloudError {
+  const addresses = listen.join(", ");
+  if (error.message.includes("EADDRINUSE")) {
+    const message = `${addresses} is in use; stop what uses it, or listen on another port`;
+    return new IntercloudError("PORT_IN_USE", "conflict", message, {}, error);
+  }
+  const reason = /\b(E[A-Z]{4,})\b/.exec(error.message)?.[1] ?? "libp2p knows no way";
+  const message = `${addresses} cannot be listened on (${reason}); name an address of this machine`;
+  return new IntercloudError("LISTEN_FAILED", "conflict", message, {}, error);
+}
+
+async function createLibp2pHost({ privateKeySeed, listen, services, limits }: HostOptions): Promise<Host> {
   const { maxConnections, inboundConnectionsPerSecond, maxPendingConnections } = { ...DEFAULT_HOST_LIMITS, ...limits };
   return (await createLibp2p({
     privateKey: await generateKeyPairFromSeed("Ed25519", privateKeySeed),

@@ -1,9 +1,10 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { IntercloudError } from "../../../protocols/wire/errors.ts";
+import { createHost } from "../../../protocols/wire/libp2p-host.ts";
 import type { Context } from "../../../protocols/wire/transport.ts";
 import { bytesOf, collect, errorOf, sourceOf } from "../../support/bytes.ts";
 import { type ChildPeer, startChildPeer } from "./children.ts";
-import { addressBook, PROTOCOL, soon, startPeer } from "./peers.ts";
+import { addressBook, PROTOCOL, seedOf, soon, startPeer } from "./peers.ts";
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -24,6 +25,16 @@ async function startChild(key: string): Promise<ChildPeer> {
   addressBook.set(child.name, child.addresses);
   return child;
 }
+
+test("an address that cannot be listened on is one line that says what to do", async () => {
+  const { addresses } = await startPeer();
+  const port = Number(/tcp\/(\d+)/.exec(addresses[0] ?? "")?.[1]);
+  const inUse = await errorOf(startPeer({ port }));
+  expect(inUse).toMatchObject({ code: "PORT_IN_USE", message: expect.stringMatching(/^\/ip4\/.* is in use; .*$/) });
+  const elsewhere = createHost({ privateKeySeed: seedOf("elsewhere"), listen: ["/ip4/192.0.2.1/tcp/4001"] });
+  const failed = await errorOf(elsewhere);
+  expect(failed).toMatchObject({ code: "LISTEN_FAILED", message: expect.stringMatching(/\(EADDRNOTAVAIL\); .*$/) });
+});
 
 describe("asks", () => {
   test("at once share one connection and one stream, in each direction", async () => {
