@@ -6,6 +6,7 @@ import { afterEach, expect, test } from "vitest";
 import { initNode } from "../../../node/init.ts";
 import { type RunNodeOptions, startNode } from "../../../node/run.ts";
 import { newSigner } from "../../../protocols/crypto/signing.ts";
+import { findProof } from "../../../protocols/custody/client/find-proof.ts";
 import { signedRequest } from "../../../protocols/custody/client/user.ts";
 import { CUSTODY_PROTOCOL } from "../../../protocols/custody/constants.ts";
 import { type SignedFederation, signFederation } from "../../../protocols/identity/federation.ts";
@@ -231,6 +232,7 @@ test("an owner's quota holds, and what is given up is purged from the store's fi
   await expect(user.deposit(bytesOf(100_000, 2), options)).rejects.toMatchObject({ status: "full" });
 
   const { tokenId } = parseTokenText(token);
+  const { dealId } = (await findProof(user.user, parseTokenText(token), AbortSignal.timeout(10_000))).proof.terms.token;
   const keepers = network.names.map((name) => network.nodes.get(name)!);
   const ask = (peer: string, method: string, body: { readonly [key: string]: Uint8Array }) =>
     user.user.transport.ask(peer, CUSTODY_PROTOCOL, method, body, { timeoutMs: 10_000 });
@@ -239,7 +241,7 @@ test("an owner's quota holds, and what is given up is purged from the store's fi
     return providers.length === 3;
   });
   for (const { peer } of keepers)
-    await ask(peer, "abandon", { request: signedRequest(user.user, "destroy", { tokenId }) });
+    await ask(peer, "abandon", { request: signedRequest(user.user, "destroy", { tokenId, dealId }) });
   for (const { adminUrl } of keepers) {
     await eventually("the store is purged", async () => {
       const text = await (await fetch(`${adminUrl}/metrics`)).text();
