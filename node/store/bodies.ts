@@ -13,8 +13,10 @@ import { storeErrorFrom, unlessMissing } from "./errors.ts";
 const NAME_PATTERN = /^[0-9a-z-]{1,128}$/;
 const PARTIAL_SUFFIX = ".partial";
 
+/** One read of the file. Two such buffers are filled and handed out in turn. */
+const READ_BUFFER_BYTES = 256 * 1024;
 /** Measured: with chunks of 256 KiB the garbage of a read grows to 69 MiB before it is collected, with these to 30 MiB. */
-const READ_CHUNK_BYTES = 64 * 1024;
+const CHUNK_BYTES = 64 * 1024;
 /** One write to the file. Two such buffers are filled and written in turn. */
 const WRITE_BUFFER_BYTES = 1024 * 1024;
 /** Written data goes to the disk in steps of this size, or the last sync would wait for all of it. */
@@ -90,15 +92,26 @@ async function* readBody(directory: string, name: string, offsetBytes: number): 
   if (file === undefined) {
     throw new IntercloudError("BODY_MISSING", "damaged", `the body ${name} is not in ${directory}`, { name });
   }
+  let buffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
+  let spare = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
+  let position = offsetBytes;
+  const fill = (target: Buffer) => onDisk(directory, () => file.read(target, 0, target.length, position));
+  let reading = fill(buffer);
   try {
-    for (let position = offsetBytes; ; ) {
-      const buffer = Buffer.allocUnsafeSlow(READ_CHUNK_BYTES);
-      const { bytesRead } = await onDisk(directory, () => file.read(buffer, 0, buffer.length, position));
+    for (;;) {
+      const { bytesRead } = await reading;
       if (bytesRead === 0) return;
       position += bytesRead;
-      yield new Uint8Array(buffer.buffer, 0, bytesRead);
+      const filled = buffer.subarray(0, bytesRead);
+      [buffer, spare] = [spare, buffer];
+      reading = inBackground(fill(buffer));
+      // Copies: whoever takes a chunk may keep it.
+      for (let start = 0; start < bytesRead; start += CHUNK_BYTES) {
+        yield new Uint8Array(filled.subarray(start, start + CHUNK_BYTES));
+      }
     }
   } finally {
+    await Promise.allSettled([reading]);
     await file.close();
   }
 }
@@ -185,7 +198,7 @@ function createBodyWriter(file: FileHandle, room: RoomGuard): BodyWriter {
 }
 
 /** Whoever awaits it later gets the error; until then it is not an unhandled one. */
-function inBackground(promise: Promise<void>): Promise<void> {
+function inBackground<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => undefined);
   return promise;
 }

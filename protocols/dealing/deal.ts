@@ -5,6 +5,7 @@
  */
 import type { Entropy } from "../crypto/entropy.ts";
 import type { Keystream } from "../crypto/keystream.ts";
+import { wipe } from "../crypto/release.ts";
 import { type FieldKernel, lagrangeCoefficients } from "../field/index.ts";
 import { SEED_BYTES } from "../rounds/share.ts";
 import { MAX_DEAL_MEMORY_BYTES, MAX_STEP_BYTES, STEPS_AHEAD } from "./constants.ts";
@@ -50,7 +51,7 @@ export function dealShares(options: DealOptions): Deal {
       const free = evaluate(shares);
       const corrections = masks.map((mask, index) => mask.xor(shares[index] as Uint8Array));
       for (const share of shares) share.fill(0);
-      for (const share of free) discard(share);
+      for (const share of free) wipe(share);
       return corrections;
     },
     wipe() {
@@ -98,15 +99,6 @@ export function stepBytesFor(providers: number): number {
   let stepBytes = MAX_STEP_BYTES;
   while (stepBytes * STEPS_AHEAD * (providers + 1) > MAX_DEAL_MEMORY_BYTES) stepBytes /= 2;
   return stepBytes;
-}
-
-/**
- * Overwrites a buffer that nobody uses any more, and gives its memory back at once if it is all of it: the garbage collector
- * would let 64 MiB of them pile up first.
- */
-function discard(bytes: Uint8Array): void {
-  bytes.fill(0);
-  if (bytes.buffer instanceof ArrayBuffer && bytes.length === bytes.buffer.byteLength) bytes.buffer.transfer(0);
 }
 
 function seedOf(seeds: readonly Uint8Array[], point: number): Uint8Array {

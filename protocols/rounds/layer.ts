@@ -2,14 +2,16 @@
  * A member's part in a round, as a transform of the bytes that pass: XOR `coefficient * share` and the masks.
  * A provider has its share and one mask; the user has a mask for each provider and, where the protocol says so, its share.
  */
-import type { Keystream } from "../crypto/keystream.ts";
+import type { Keystream, KeystreamReader } from "../crypto/keystream.ts";
+import { release, wipe } from "../crypto/release.ts";
 import type { FieldKernel } from "../field/index.ts";
 import { exactReader } from "./exact-reader.ts";
 import type { Share } from "./share.ts";
 
-/** Enough for any chunk that a channel hands out; larger ones are cut. */
-const MAX_STEP_BYTES = 256 * 1024;
-const ZEROS = new Uint8Array(MAX_STEP_BYTES);
+/** About what a channel hands out at a time; larger chunks are cut. The masks of a step stay in the second-level cache. */
+const STEP_BYTES = 64 * 1024;
+/** Never changed. */
+const ZEROS = new Uint8Array(STEP_BYTES);
 
 /** Passed in, so that the secrecy audit can drive this very code with unit vectors. */
 export interface RoundTools {
@@ -24,22 +26,16 @@ export interface LayerOptions extends RoundTools {
   readonly offsetBytes: number;
 }
 
-/** The transform; composes with it-pipe. Input chunks belong to it. */
+/** The transform; composes with it-pipe. Its input stays as it was. */
 export function layer(options: LayerOptions): (source: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array> {
   return async function* (source) {
     const masks = options.maskKeys.map((key) => options.keystream(key, options.offsetBytes));
-    const own = options.share === undefined ? undefined : openShare(options.share.share, options);
-    const coefficient = options.share?.coefficient ?? 0;
+    const own = options.share === undefined ? undefined : openShare(options.share, options);
     try {
       for await (const chunk of source) {
-        for (let start = 0; start < chunk.length; start += MAX_STEP_BYTES) {
-          let bytes: Uint8Array = chunk.subarray(start, start + MAX_STEP_BYTES);
-          for (const mask of masks) bytes = mask.xor(bytes);
-          if (own !== undefined) {
-            const shareBytes = await own.read(bytes.length);
-            options.kernel.addScaled(bytes, shareBytes, coefficient);
-            shareBytes.fill(0);
-          }
+        for (let start = 0; start < chunk.length; start += STEP_BYTES) {
+          const bytes = masked(chunk.subarray(start, start + STEP_BYTES), masks);
+          await own?.addTo(bytes);
           yield bytes;
         }
       }
@@ -49,26 +45,49 @@ export function layer(options: LayerOptions): (source: AsyncIterable<Uint8Array>
   };
 }
 
-/** What a member that receives nothing feeds into its layer: `lengthBytes` zeros, in steps. */
+/** What a member that receives nothing feeds into its layer: `lengthBytes` zeros, in steps. Not to be changed. */
 export async function* zeros(lengthBytes: number): AsyncIterable<Uint8Array> {
-  const stepBytes = 64 * 1024;
-  for (let done = 0; done < lengthBytes; done += stepBytes)
-    yield new Uint8Array(Math.min(stepBytes, lengthBytes - done));
+  for (let done = 0; done < lengthBytes; done += STEP_BYTES) yield ZEROS.subarray(0, lengthBytes - done);
 }
 
-interface ShareReader {
-  read(lengthBytes: number): Promise<Uint8Array>;
+/** New bytes. */
+function masked(input: Uint8Array, [first, ...others]: readonly KeystreamReader[]): Uint8Array {
+  if (first === undefined) return input.slice();
+  let bytes = first.xor(input);
+  for (const mask of others) {
+    const before = bytes;
+    bytes = mask.xor(before);
+    release(before);
+  }
+  return bytes;
+}
+
+interface ShareAdder {
+  /** Adds the next bytes of `coefficient * share`. */
+  addTo(bytes: Uint8Array): Promise<void>;
   close(): Promise<void>;
 }
 
-function openShare(share: Share, options: LayerOptions): ShareReader {
+function openShare({ share, coefficient }: NonNullable<LayerOptions["share"]>, options: LayerOptions): ShareAdder {
   const expanded = options.keystream(share.seed, options.offsetBytes);
+  const add = (bytes: Uint8Array, correction: Uint8Array) => {
+    const shareBytes = expanded.xor(correction);
+    options.kernel.addScaled(bytes, shareBytes, coefficient);
+    wipe(shareBytes);
+  };
   if (share.correction === undefined) {
-    return { read: async (lengthBytes) => expanded.xor(ZEROS.subarray(0, lengthBytes)), close: async () => {} };
+    return { addTo: async (bytes) => add(bytes, ZEROS.subarray(0, bytes.length)), close: async () => {} };
   }
   const correction = exactReader(share.correction(options.offsetBytes));
   return {
-    read: async (lengthBytes) => expanded.xor(await correction.read(lengthBytes)),
+    async addTo(bytes) {
+      // piece by piece as they are stored: putting them together would be one more copy of everything
+      for (let done = 0; done < bytes.length; ) {
+        const piece = await correction.readSome(bytes.length - done);
+        add(bytes.subarray(done, done + piece.length), piece);
+        done += piece.length;
+      }
+    },
     close: () => correction.close(),
   };
 }

@@ -1,6 +1,6 @@
 /** XORs several sources of the same length into one, in step; what a collector does in the fanout route. */
 import type { FieldKernel } from "../field/index.ts";
-import { exactReader } from "./exact-reader.ts";
+import { type ExactReader, exactReader } from "./exact-reader.ts";
 
 /** Yields as much at a time as the first source gives; the slowest source sets the pace. */
 export async function* sum(
@@ -13,8 +13,7 @@ export async function* sum(
   let failed = false;
   try {
     for await (const chunk of first) {
-      const pieces = await Promise.all(readers.map((reader) => reader.read(chunk.length)));
-      for (const piece of pieces) kernel.addScaled(chunk, piece, 1);
+      await Promise.all(readers.map((reader) => addFrom(reader, chunk, kernel)));
       yield chunk;
     }
     for (const reader of readers) await reader.end();
@@ -26,5 +25,14 @@ export async function* sum(
     const closed = closeAll();
     if (failed) closed.catch(() => {});
     else await closed;
+  }
+}
+
+/** Piece by piece as they come: putting them together would be one more copy of everything. */
+async function addFrom(reader: ExactReader, chunk: Uint8Array, kernel: FieldKernel): Promise<void> {
+  for (let done = 0; done < chunk.length; ) {
+    const piece = await reader.readSome(chunk.length - done);
+    kernel.addScaled(chunk.subarray(done, done + piece.length), piece, 1);
+    done += piece.length;
   }
 }
