@@ -17,6 +17,18 @@ const PASSING: ReadonlySet<Status> = new Set<Status>([
   ...(["busy", "internal", "not-found", "conflict", "cancelled"] as const),
 ]);
 
+/** When no dealer made a deal: a provider that did not take its share, as the last dealer says, or the dealers themselves. */
+export function dealFailure(user: CustodyUser, roster: readonly PeerName[], error: unknown): IntercloudError {
+  const { directory } = user;
+  const named = error instanceof IntercloudError ? (error.details.peers ?? []) : [];
+  const missing = named.filter((peer) => roster.includes(peer));
+  if (missing.length > 0 && statusOf(error) === "full") return noRoom(user, missing, error);
+  if (missing.length > 0) return notEnough(user, roster.length - missing.length, roster.length, missing, error);
+  const names = directory.dealers.map((dealer) => directory.nameOf(dealer)).join(", ") || "none is known";
+  const message = `no dealer could make a deal (${names}); try again when one is up`;
+  return new IntercloudError("NO_DEAL", "unreachable", message, { peers: directory.dealers }, error);
+}
+
 /** When providers that were all asked the same thing did not all do it. */
 export function askFailure(user: CustodyUser, terms: DepositTerms, failures: readonly Failure[]): unknown {
   const full = failures.filter(({ error }) => statusOf(error) === "full");

@@ -4,6 +4,7 @@ import { layeredBytes } from "../../tokens/message.ts";
 import { IntercloudError, type Status } from "../../wire/errors.ts";
 import type { PeerName } from "../../wire/transport.ts";
 import type { DepositOptions } from "./deposit.ts";
+import { dealFailure } from "./deposit-failure.ts";
 import type { CustodyUser } from "./user.ts";
 
 /** Tries the dealers in turn; the next one is asked when one is away or busy. */
@@ -30,10 +31,7 @@ export async function freshDeal(
       if (!(error instanceof IntercloudError) || !PASSING.has(error.status)) throw error;
     }
   }
-  const names = directory.dealers.map((dealer) => directory.nameOf(dealer)).join(", ") || "none is known";
-  const message = `no dealer could make a deal (${names}); try again when one is up, and all providers that it deals to`;
-  const details = last instanceof IntercloudError ? last.details : {};
-  throw new IntercloudError("NO_DEAL", "unreachable", message, details, last);
+  throw dealFailure(user, peers, last);
 }
 
 /** Failures that another dealer may not have. */

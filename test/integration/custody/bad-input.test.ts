@@ -221,6 +221,19 @@ test("a dealer that is dead, or dies half way: no deposit", async () => {
   expectNothingKept();
 });
 
+test("a provider that dies while it is dealt to is named, not the dealer", async () => {
+  const putting = world.put(bytesOf(8_000_000, 3), {
+    onProgress: ({ phase }) => {
+      if (phase === "hashing") world.kill(4);
+    },
+  });
+  await expect(putting).rejects.toMatchObject({
+    code: "NOT_ENOUGH_PROVIDERS",
+    message: expect.stringContaining("provider-4"),
+    details: { answered: 4, needed: 5, peers: [world.providers[3]!.peer] },
+  });
+});
+
 for (const route of ["chain", "fanout"] as const) {
   test(`a provider dies in the middle of a ${route} deposit: it is named, and the others keep nothing`, async () => {
     const message = bytesOf(4_000_000, 6);
