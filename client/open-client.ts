@@ -5,6 +5,7 @@ import type { SignedFederation } from "../protocols/identity/federation.ts";
 import type { Transport } from "../protocols/wire/transport.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { systemEntropy } from "../runtime/entropy.ts";
+import { createGarbageCollector } from "../runtime/garbage.ts";
 import { type Client, createClient } from "./client.ts";
 import { type DepositChoice, withDefaults } from "./deposit-plan.ts";
 import type { Home } from "./home.ts";
@@ -58,6 +59,7 @@ export async function connect({ providers, dealers }: SignedFederation): Promise
   const transport = createLibp2pTransport(host, {
     clock: systemClock,
     addressBook: { addressesOf: (peer) => addresses.get(peer) ?? [] },
+    onTraffic: createGarbageCollector(),
   });
   return {
     ...transport,

@@ -18,6 +18,7 @@ import type { Handlers, PeerName, Transport } from "../protocols/wire/transport.
 import { type AdminServer, startAdminServer } from "../runtime/admin-server.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { systemEntropy } from "../runtime/entropy.ts";
+import { createGarbageCollector } from "../runtime/garbage.ts";
 import { createLifecycle, type Lifecycle, type Step } from "../runtime/lifecycle.ts";
 import type { Log } from "../runtime/log.ts";
 import { createMetrics } from "../runtime/metrics.ts";
@@ -162,7 +163,10 @@ export function createNode({ directory, config, keys, log, alsoServe }: NodeOpti
         const { channelsPerPeer, asksInFlight, requestsPerSecond, requestBurst } = config;
         const limits = { channelsPerPeer, asksInFlight, requestsPerSecond, requestBurst, shutdownMs: HANDLERS_STOP_MS };
         const { onFault } = events;
-        transport.set(createLibp2pTransport(host.get(), { clock, limits, onFault, addressBook: addressBook.get() }));
+        const onTraffic = createGarbageCollector();
+        transport.set(
+          createLibp2pTransport(host.get(), { clock, limits, onFault, addressBook: addressBook.get(), onTraffic }),
+        );
       },
       stop: () => transport.get().close(),
     },

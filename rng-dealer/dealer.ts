@@ -10,6 +10,7 @@ import { createLibp2pTransport } from "../protocols/wire/libp2p-transport.ts";
 import type { Handlers, PeerName, Transport } from "../protocols/wire/transport.ts";
 import { type AdminServer, type Cause, startAdminServer } from "../runtime/admin-server.ts";
 import { systemClock } from "../runtime/clock.ts";
+import { createGarbageCollector } from "../runtime/garbage.ts";
 import { createLifecycle, type Lifecycle, type Step } from "../runtime/lifecycle.ts";
 import type { Log } from "../runtime/log.ts";
 import { createMetrics } from "../runtime/metrics.ts";
@@ -128,6 +129,7 @@ export function createDealer({ config, keys, log, sources = [osSource], alsoServ
           limits: { shutdownMs: HANDLERS_STOP_MS },
           addressBook: { addressesOf: (name) => member(name)?.addresses ?? [] },
           onFault: (error, requestId) => log.error("request-failed", { requestId, error }),
+          onTraffic: createGarbageCollector(),
         });
         const server = createDealServer({
           transport: opened,

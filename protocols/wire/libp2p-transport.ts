@@ -3,7 +3,7 @@ import type { Connection, Stream } from "@libp2p/interface";
 import { peerIdFromString } from "@libp2p/peer-id";
 import { multiaddr } from "@multiformats/multiaddr";
 import { publicKeyOfPeer } from "../crypto/peer-name.ts";
-import { type StreamHost, unreachable } from "./byte-stream.ts";
+import { type ByteStream, type StreamHost, unreachable } from "./byte-stream.ts";
 import type { Host } from "./libp2p-host.ts";
 import { watchLiveness } from "./libp2p-liveness.ts";
 import { createLibp2pStream } from "./libp2p-stream.ts";
@@ -18,6 +18,8 @@ export interface AddressBook {
 
 export interface Libp2pTransportOptions extends TransportOptions {
   readonly addressBook: AddressBook;
+  /** Told of every piece that was read from or given to the network. */
+  readonly onTraffic?: ((lengthBytes: number) => void) | undefined;
 }
 
 /** Streams of one protocol on one connection, past which libp2p itself resets them: over our own limits, which say "busy". */
@@ -27,7 +29,7 @@ const MAX_STREAMS = 256;
 const SEARCH_MS = 1_500;
 
 export function createLibp2pTransport(host: Host, options: Libp2pTransportOptions): Transport {
-  const { clock, addressBook } = options;
+  const { clock, addressBook, onTraffic = () => {} } = options;
   const dialTimeoutMs = options.limits?.dialTimeoutMs ?? DEFAULT_LIMITS.dialTimeoutMs;
   const liveness = watchLiveness(host, clock);
   const dials = new Map<PeerName, Promise<Connection>>();
@@ -84,7 +86,10 @@ export function createLibp2pTransport(host: Host, options: Libp2pTransportOption
           if (signal.aborted || !isStaleConnection(error)) throw error;
           return open(to, protocol, signal);
         });
-        return createLibp2pStream(stream, to, () => liveness.heard(to));
+        return counted(
+          createLibp2pStream(stream, to, () => liveness.heard(to)),
+          onTraffic,
+        );
       } catch (error) {
         throw hasName(error, "UnsupportedProtocolError") ? notServed(to, protocol) : unreachable(to, error);
       }
@@ -98,7 +103,12 @@ export function createLibp2pTransport(host: Host, options: Libp2pTransportOption
           stream.abort(error as Error);
           return;
         }
-        onStream(createLibp2pStream(stream, peer, () => liveness.heard(peer)));
+        onStream(
+          counted(
+            createLibp2pStream(stream, peer, () => liveness.heard(peer)),
+            onTraffic,
+          ),
+        );
       };
       await host.handle(protocol, onLibp2pStream, { maxInboundStreams: MAX_STREAMS, maxOutboundStreams: MAX_STREAMS });
     },
@@ -137,3 +147,19 @@ const isStaleConnection = (error: unknown) =>
     "StreamClosedError",
   ) ||
   hasName(error, "UnexpectedEOFError");
+
+/** The same stream; what passes is counted. */
+function counted(stream: ByteStream, onTraffic: (lengthBytes: number) => void): ByteStream {
+  return {
+    ...stream,
+    async read() {
+      const bytes = await stream.read();
+      if (bytes !== null) onTraffic(bytes.length);
+      return bytes;
+    },
+    async write(pieces) {
+      for (const piece of pieces) onTraffic(piece.length);
+      await stream.write(pieces);
+    },
+  };
+}
