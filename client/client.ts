@@ -24,6 +24,7 @@ import { parseTokenText } from "../protocols/tokens/token-text.ts";
 import type { Clock } from "../protocols/wire/clock.ts";
 import { IntercloudError } from "../protocols/wire/errors.ts";
 import type { PeerName, Transport } from "../protocols/wire/transport.ts";
+import { createGarbageCollector } from "../runtime/garbage.ts";
 import { type DepositChoice, type DepositSettings, depositPlan } from "./deposit-plan.ts";
 import { type Members, type ProofReport, reportCheckedProof, reportProof } from "./proof-report.ts";
 import { renewedSessions } from "./session.ts";
@@ -133,7 +134,7 @@ export function createClient(parts: ClientParts): Client {
     let kept: Uint8Array | undefined;
     try {
       return await deposit(await user(), {
-        ...{ ...plan, source, signal },
+        ...{ ...plan, source: collecting(source), signal },
         ...(onProgress === undefined ? {} : { onProgress }),
         async keepUserShare(tokenId, share) {
           kept = tokenId;
@@ -213,4 +214,18 @@ function isRepeatable(source: MessageSource | OneShotSource): source is MessageS
 
 function closed(): IntercloudError {
   return new IntercloudError("CLOSED", "cancelled", "the client was closed; open another one");
+}
+
+/** The same source; what it leaves behind in memory is collected while it is read, which for its digest is long before it is sent. */
+function collecting(source: MessageSource): MessageSource {
+  return {
+    lengthBytes: source.lengthBytes,
+    async *open() {
+      const passed = createGarbageCollector();
+      for await (const chunk of source.open()) {
+        passed(chunk.length);
+        yield chunk;
+      }
+    },
+  };
 }
