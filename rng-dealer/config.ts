@@ -1,4 +1,7 @@
-/** A dealer's settings. `intercloud dealer init` writes `config.json` with the first few; the others have defaults. */
+/**
+ * A dealer's settings. `intercloud dealer init` writes the first few into `config.json`; the others have the defaults below.
+ * docs/operating.md has the same list as a table.
+ */
 import path from "node:path";
 import * as v from "valibot";
 import { DEAL_LIFETIME_MS, MAX_DEAL_LIFETIME_MS } from "../protocols/dealing/index.ts";
@@ -36,18 +39,38 @@ const dealerConfigSchema = v.strictObject({
 
 export type DealerConfig = DeepReadonly<v.InferOutput<typeof dealerConfigSchema>>;
 
-const defaults = {
+export type DealerConfigKey = keyof DealerConfig;
+
+/** `name` and `listen` have none: `init` writes them. */
+export const DEALER_DEFAULTS = {
   adminHost: "127.0.0.1",
   adminPort: 0,
   logLevel: "info",
   keyFile: KEY_FILE,
   federationFile: FEDERATION_FILE,
   founder: "",
-  // One deal takes a channel at each of its providers, which hold at most 16 for one peer.
   maxDeals: 12,
   maxDealsPerIdentity: 4,
   maxLengthBytes: 64 * 1024 ** 3,
   dealLifetimeMs: DEAL_LIFETIME_MS,
+} as const satisfies Omit<DealerConfig, "name" | "listen">;
+
+/** What each setting is and why its default is what it is; help and docs/operating.md show it. */
+export const DEALER_SETTING_SUMMARIES: Readonly<Record<DealerConfigKey, string>> = {
+  name: "what people call this dealer; unique in the federation",
+  listen: "multiaddrs to listen on; others dial the same",
+  adminHost: "address of the admin HTTP server; it has no login, so only a loopback address is taken",
+  adminPort: "its port; 0 takes any free one",
+  logLevel: "debug, info, warn or error",
+  keyFile: "the key file, relative to the dealer's directory",
+  federationFile: "the federation file, relative to the dealer's directory",
+  founder:
+    "public key (hexadecimal) that must have signed the federation file; empty takes the one that the file names",
+  maxDeals: "deals at once; each takes a channel at each provider, and those hold 16 for one peer",
+  maxDealsPerIdentity: "deals of one identity at once",
+  maxLengthBytes: "the longest message that it deals for; as long as the nodes take",
+  dealLifetimeMs:
+    "how long a deal waits to be used before the providers burn it: a day, for a day on which the dealer is away",
 };
 
 export interface DealerSettings {
@@ -59,7 +82,7 @@ export interface DealerSettings {
 /** Paths in the result are absolute. @throws what `loadConfig` throws. */
 export async function loadDealerConfig({ directory, flags = {}, env = {} }: DealerSettings): Promise<DealerConfig> {
   const file = path.join(directory, CONFIG_FILE);
-  const config = await loadConfig(dealerConfigSchema, { defaults, file, env, flags });
+  const config = await loadConfig(dealerConfigSchema, { defaults: DEALER_DEFAULTS, file, env, flags });
   return Object.freeze({
     ...config,
     keyFile: path.resolve(directory, config.keyFile),

@@ -1,14 +1,8 @@
 import path from "node:path";
-import { type Command, type OptionSpec, textOption, usageError } from "../../runtime/command.ts";
+import { type Command, textOption, usageError } from "../../runtime/command.ts";
+import { settingOptions } from "../../runtime/setting-options.ts";
 import { NODE_DEFAULTS, NODE_SETTING_SUMMARIES } from "../config.ts";
 import { runNode } from "../run.ts";
-
-/** Every setting of `config.json` has a flag. */
-const SETTING_OPTIONS = Object.entries(NODE_SETTING_SUMMARIES).map(([key, summary]): OptionSpec => {
-  const name = key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-  const isList = key === "listen" || Array.isArray(NODE_DEFAULTS[key as keyof typeof NODE_DEFAULTS]);
-  return { name, value: "VALUE", summary, repeatable: isList };
-});
 
 export const command: Command = {
   name: "node run",
@@ -16,7 +10,7 @@ export const command: Command = {
   options: [
     { name: "dir", value: "DIR", summary: "the node's directory" },
     { name: "passphrase-file", value: "FILE", summary: "the file with the passphrase of the key file" },
-    ...SETTING_OPTIONS,
+    ...settingOptions(NODE_SETTING_SUMMARIES, NODE_DEFAULTS),
   ],
   async run(context) {
     const directory = textOption(context, "dir");

@@ -1,9 +1,8 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { loadNodeConfig, NODE_DEFAULTS, NODE_SETTING_SUMMARIES } from "../../../node/config.ts";
-import { envNameOf } from "../../../runtime/config.ts";
+import { loadNodeConfig } from "../../../node/config.ts";
 
 let directory: string;
 beforeAll(async () => {
@@ -41,20 +40,4 @@ test.each([
     code: "CONFIG_BAD_VALUE",
     details: { key },
   });
-});
-
-test("the table in docs/operating.md has every setting with its environment name and default", async () => {
-  const text = await readFile(new URL("../../../docs/operating.md", import.meta.url), "utf8");
-  const rows = [...text.matchAll(/^\| `(\w+)` \| `(\w+)` \| (.*?) \|/gm)].map(([, key, env, shown]) => ({
-    key,
-    env,
-    shown,
-  }));
-  const expected = Object.keys(NODE_SETTING_SUMMARIES).map((key) => ({
-    key,
-    env: envNameOf(key),
-    shown:
-      key in NODE_DEFAULTS ? `\`${JSON.stringify(NODE_DEFAULTS[key as keyof typeof NODE_DEFAULTS])}\`` : "(init asks)",
-  }));
-  expect(rows).toEqual(expected);
 });
