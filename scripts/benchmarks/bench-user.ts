@@ -39,17 +39,17 @@ async function get({ token, route, lengthBytes }: Task): Promise<void> {
   if (gotBytes !== lengthBytes) throw new Error(`${gotBytes} bytes came back`);
 }
 
-/** Corrections from the dealer, the message through all providers (or to home from everybody), the copies from home. */
+/** Corrections from the dealer, then the message through all providers (or to home from everybody); the copies from home meanwhile. */
 async function forwardPut({ route, lengthBytes }: Task): Promise<void> {
   const corrected = correctedPoints(threshold, providers.length).map((point) => providers[point - 1] as PeerName);
   await scatter(transport, dealer, corrected, lengthBytes);
+  const copyTo = providers.slice(1, copies);
   if (route === "chain") {
-    await push(transport, [...providers, first], lengthBytes);
+    await push(transport, [...providers, first], lengthBytes, copyTo);
   } else {
     const parts = providers.slice(1).map((peer) => scatter(transport, peer, [first], lengthBytes));
-    await Promise.all([push(transport, [first], lengthBytes), ...parts]);
+    await Promise.all([push(transport, [first], lengthBytes, copyTo), ...parts]);
   }
-  await scatter(transport, first, providers.slice(1, copies), lengthBytes);
 }
 
 async function forwardGet({ route, lengthBytes }: Task): Promise<void> {

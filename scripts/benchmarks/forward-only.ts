@@ -4,6 +4,7 @@
  */
 import { pipe } from "it-pipe";
 import * as v from "valibot";
+import { tee } from "../../protocols/custody/server/tee.ts";
 import type { CborValue } from "../../protocols/wire/codec.ts";
 import { integer, parseShape, text } from "../../protocols/wire/shape.ts";
 import type { Channel, Handlers, PeerName, Transport } from "../../protocols/wire/transport.ts";
@@ -20,6 +21,8 @@ const transferShape = v.strictObject({
   lengthBytes: integer(1, Number.MAX_SAFE_INTEGER),
   /** Who comes after the one that is asked. */
   path: v.array(text(64)),
+  /** To whom the last of a `push` passes copies while it takes the bytes. */
+  copyTo: v.array(text(64)),
 });
 
 type Transfer = v.InferOutput<typeof transferShape>;
@@ -37,18 +40,17 @@ export function forwardOnlyHandlers(transport: Transport): Handlers {
       },
     },
     channels: {
-      /** Takes the length and passes it along `path`. The answer comes back when it has arrived at the end. */
+      /** Takes the length and passes it along `path`. The answer comes back when it has arrived at the end, and the copies too. */
       async push(channel, header) {
-        const { lengthBytes, path } = read(header);
+        const { lengthBytes, path, copyTo } = read(header);
         const body = channel.receiveBody({ lengthBytes });
         const [next, ...rest] = path;
         if (next === undefined) {
-          await drain(body);
+          const [own, ...copies] = tee(body, 1 + copyTo.length);
+          const parts = copies.map((copy, i) => pass(transport, copy, [copyTo[i] as PeerName], lengthBytes, []));
+          await Promise.all([drain(own as AsyncIterable<Uint8Array>), ...parts]);
         } else {
-          const onward = await open(transport, next, "push", { lengthBytes, path: rest });
-          await pipe(body, (source: AsyncIterable<Uint8Array>) => onward.sendBody(source));
-          await onward.receiveMessage();
-          await onward.close();
+          await pass(transport, body, [next, ...rest], lengthBytes, copyTo);
         }
         await channel.sendMessage({});
         await channel.close();
@@ -60,7 +62,7 @@ export function forwardOnlyHandlers(transport: Transport): Handlers {
         if (next === undefined) {
           await channel.sendBody(chunksOf(lengthBytes));
         } else {
-          const before = await open(transport, next, "pull", { lengthBytes, path: rest });
+          const before = await open(transport, next, "pull", { lengthBytes, path: rest, copyTo: [] });
           await pipe(before.receiveBody({ lengthBytes }), (source: AsyncIterable<Uint8Array>) =>
             channel.sendBody(source),
           );
@@ -72,11 +74,25 @@ export function forwardOnlyHandlers(transport: Transport): Handlers {
   };
 }
 
-/** From us to the first of `path`, from it to the second, and so on. */
-export async function push(transport: Transport, path: readonly PeerName[], lengthBytes: number): Promise<void> {
-  const [first, ...rest] = path;
-  const channel = await open(transport, first as PeerName, "push", { lengthBytes, path: rest });
-  await channel.sendBody(chunksOf(lengthBytes));
+/** From us to the first of `path`, from it to the second, and so on; from the last to all of `copyTo` at once. */
+export async function push(
+  transport: Transport,
+  path: readonly PeerName[],
+  lengthBytes: number,
+  copyTo: readonly PeerName[] = [],
+): Promise<void> {
+  await pass(transport, chunksOf(lengthBytes), path, lengthBytes, copyTo);
+}
+
+async function pass(
+  transport: Transport,
+  body: AsyncIterable<Uint8Array>,
+  [first, ...rest]: readonly PeerName[],
+  lengthBytes: number,
+  copyTo: readonly PeerName[],
+): Promise<void> {
+  const channel = await open(transport, first as PeerName, "push", { lengthBytes, path: rest, copyTo: [...copyTo] });
+  await pipe(body, (source: AsyncIterable<Uint8Array>) => channel.sendBody(source));
   await channel.receiveMessage();
   await channel.close();
 }
@@ -84,7 +100,7 @@ export async function push(transport: Transport, path: readonly PeerName[], leng
 /** From the last of `path` to the one before it, and so on to us. */
 export async function pull(transport: Transport, path: readonly PeerName[], lengthBytes: number): Promise<void> {
   const [first, ...rest] = path;
-  const channel = await open(transport, first as PeerName, "pull", { lengthBytes, path: rest });
+  const channel = await open(transport, first as PeerName, "pull", { lengthBytes, path: rest, copyTo: [] });
   await drain(channel.receiveBody({ lengthBytes }));
   await channel.close();
 }
@@ -96,7 +112,7 @@ export async function scatter(
   to: readonly PeerName[],
   lengthBytes: number,
 ): Promise<void> {
-  const body = { lengthBytes, path: [...to] };
+  const body: Transfer = { lengthBytes, path: [...to], copyTo: [] };
   await transport.ask(from, BENCH_PROTOCOL, "scatter", body, { timeoutMs: ASK_TIMEOUT_MS });
 }
 
