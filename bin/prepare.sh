@@ -83,14 +83,13 @@ choose_node() {
 # environment by itself, and the flags because whoever starts another one passes its own process.execArgv on.
 # Measured on an idle dealer: 138 MB without any of it, 104 MB with it.
 set_node_options() {
-  # glibc keeps freed memory for long, and a few small survivors keep whole regions of it. With one arena, and every buffer of
-  # a chunk's size (64 KiB) asked of the system and given back on its own, what is freed is really free: while 1 GiB passes, a
-  # process grows by 30-40 MiB instead of 60-80.
-  export MALLOC_ARENA_MAX="${MALLOC_ARENA_MAX:-1}" MALLOC_TRIM_THRESHOLD_="${MALLOC_TRIM_THRESHOLD_:-131072}" \
-    MALLOC_MMAP_THRESHOLD_="${MALLOC_MMAP_THRESHOLD_:-49152}"
+  # glibc keeps freed memory for long: one arena and a fixed threshold give it back sooner.
+  export MALLOC_ARENA_MAX="${MALLOC_ARENA_MAX:-1}" MALLOC_TRIM_THRESHOLD_="${MALLOC_TRIM_THRESHOLD_:-131072}"
   # What was compiled once is read back, so that later starts need neither the time nor the memory of a compiler.
   export NODE_COMPILE_CACHE="${NODE_COMPILE_CACHE:-$clone/.cache/compiled}"
-  # Young objects die early here; a small nursery costs little time and saves memory in each process.
+  # Young objects die early here; a small nursery costs little time and saves memory in each process. In heaps as small as
+  # ours V8's helper threads cost more than they save: a fifth of all CPU time while bytes pass. Without them the heap of an
+  # idle node is 9 MiB larger, and optimizing for size makes it 16 MiB smaller, at 5 percent of the speed.
   # Older Nodes warn that running TypeScript is experimental; that would only stand between the user and our messages.
-  node_flags="--max-semi-space-size=4 --disable-warning=ExperimentalWarning"
+  node_flags="--max-semi-space-size=4 --single-threaded-gc --optimize-for-size --disable-warning=ExperimentalWarning"
 }

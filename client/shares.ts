@@ -48,8 +48,11 @@ export function fileShares(directory: string, identitySeed: Uint8Array, entropy:
 export function memoryShares(): ShareStore {
   const shares = new Map<string, Uint8Array>();
   return {
-    keep: async (tokenId, share) => void shares.set(hex(tokenId), share.slice()),
-    find: async (tokenId) => shares.get(hex(tokenId))?.slice(),
+    keep: async (tokenId, share) => void shares.set(hex(tokenId), new Uint8Array(share)),
+    async find(tokenId) {
+      const share = shares.get(hex(tokenId));
+      return share === undefined ? undefined : new Uint8Array(share);
+    },
     remove: async (tokenId) => void shares.delete(hex(tokenId)),
   };
 }

@@ -19,7 +19,9 @@ export function bytesSource(bytes: Uint8Array): MessageSource {
     lengthBytes: bytes.length,
     async *open() {
       // copies, because who receives a chunk may change it in place, and these bytes are the caller's
-      for (let start = 0; start < bytes.length; start += CHUNK_BYTES) yield bytes.slice(start, start + CHUNK_BYTES);
+      for (let start = 0; start < bytes.length; start += CHUNK_BYTES) {
+        yield new Uint8Array(bytes.subarray(start, start + CHUNK_BYTES));
+      }
     },
   };
 }

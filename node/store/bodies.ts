@@ -4,6 +4,7 @@
  */
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { markPassing, releasePassed } from "../../protocols/crypto/release.ts";
 import type { BodyStore } from "../../protocols/storage/index.ts";
 import { IntercloudError } from "../../protocols/wire/errors.ts";
 import { syncDirectory } from "../../runtime/atomic-file.ts";
@@ -107,7 +108,7 @@ async function* readBody(directory: string, name: string, offsetBytes: number): 
       reading = inBackground(fill(buffer));
       // Copies: whoever takes a chunk may keep it.
       for (let start = 0; start < bytesRead; start += CHUNK_BYTES) {
-        yield new Uint8Array(filled.subarray(start, start + CHUNK_BYTES));
+        yield markPassing(new Uint8Array(filled.subarray(start, start + CHUNK_BYTES)));
       }
     }
   } finally {
@@ -127,11 +128,11 @@ async function writeBody(
   const writer = createBodyWriter(file, room);
   try {
     for await (const chunk of source) {
-      // Chunks are copied: the source may use its memory again for the next one.
       for (let taken = 0; taken < chunk.length; ) {
         taken += writer.take(chunk.subarray(taken));
         if (writer.isFull()) await onDisk(directory, () => writer.flush());
       }
+      releasePassed(chunk);
     }
     await onDisk(directory, () => writer.finish());
   } finally {

@@ -3,7 +3,7 @@
  * A provider has its share and one mask; the user has a mask for each provider and, where the protocol says so, its share.
  */
 import type { Keystream, KeystreamReader } from "../crypto/keystream.ts";
-import { release, wipe } from "../crypto/release.ts";
+import { release, releasePassed, wipe } from "../crypto/release.ts";
 import type { FieldKernel } from "../field/index.ts";
 import { exactReader } from "./exact-reader.ts";
 import type { Share } from "./share.ts";
@@ -26,7 +26,7 @@ export interface LayerOptions extends RoundTools {
   readonly offsetBytes: number;
 }
 
-/** The transform; composes with it-pipe. Its input stays as it was. */
+/** The transform; composes with it-pipe. Its input is not changed. */
 export function layer(options: LayerOptions): (source: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array> {
   return async function* (source) {
     const masks = options.maskKeys.map((key) => options.keystream(key, options.offsetBytes));
@@ -38,6 +38,7 @@ export function layer(options: LayerOptions): (source: AsyncIterable<Uint8Array>
           await own?.addTo(bytes);
           yield bytes;
         }
+        releasePassed(chunk);
       }
     } finally {
       await own?.close();
@@ -52,7 +53,7 @@ export async function* zeros(lengthBytes: number): AsyncIterable<Uint8Array> {
 
 /** New bytes. */
 function masked(input: Uint8Array, [first, ...others]: readonly KeystreamReader[]): Uint8Array {
-  if (first === undefined) return input.slice();
+  if (first === undefined) return new Uint8Array(input);
   let bytes = first.xor(input);
   for (const mask of others) {
     const before = bytes;
@@ -86,6 +87,7 @@ function openShare({ share, coefficient }: NonNullable<LayerOptions["share"]>, o
         const piece = await correction.readSome(bytes.length - done);
         add(bytes.subarray(done, done + piece.length), piece);
         done += piece.length;
+        releasePassed(piece);
       }
     },
     close: () => correction.close(),

@@ -1,4 +1,5 @@
 /** XORs several sources of the same length into one, in step; what a collector does in the fanout route. */
+import { releasePassed } from "../crypto/release.ts";
 import type { FieldKernel } from "../field/index.ts";
 import { type ExactReader, exactReader } from "./exact-reader.ts";
 
@@ -34,5 +35,6 @@ async function addFrom(reader: ExactReader, chunk: Uint8Array, kernel: FieldKern
     const piece = await reader.readSome(chunk.length - done);
     kernel.addScaled(chunk.subarray(done, done + piece.length), piece, 1);
     done += piece.length;
+    releasePassed(piece);
   }
 }

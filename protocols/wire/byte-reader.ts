@@ -2,9 +2,9 @@
 import { type ByteStream, truncated } from "./byte-stream.ts";
 
 export interface ByteReader {
-  /** Exactly this many bytes, or null when the stream ended before the first of them. @throws TRUNCATED in between. */
+  /** A copy of exactly this many bytes, or null when the stream ended before the first of them. @throws TRUNCATED in between. */
   exactly(lengthBytes: number): Promise<Uint8Array | null>;
-  /** What is there, at least one byte and at most `maxBytes`, uncopied. @throws TRUNCATED at the end of the stream. */
+  /** What is there, at least one byte and at most `maxBytes`, uncopied and only to be passed on. @throws TRUNCATED at the end of the stream. */
   upTo(maxBytes: number): Promise<Uint8Array>;
 }
 
@@ -30,7 +30,7 @@ export function createByteReader(stream: ByteStream): ByteReader {
       return take(maxBytes);
     },
     async exactly(lengthBytes) {
-      if (chunk.length >= lengthBytes) return take(lengthBytes);
+      if (chunk.length >= lengthBytes) return new Uint8Array(take(lengthBytes));
       // parts are kept as they come: a peer that announces much and sends little makes us hold only the little
       const parts: Uint8Array[] = [];
       let missing = lengthBytes;
@@ -43,7 +43,13 @@ export function createByteReader(stream: ByteStream): ByteReader {
         parts.push(part);
         missing -= part.length;
       }
-      return parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts);
+      const whole = new Uint8Array(lengthBytes);
+      let filled = 0;
+      for (const part of parts) {
+        whole.set(part, filled);
+        filled += part.length;
+      }
+      return whole;
     },
   };
 }

@@ -59,7 +59,7 @@ export class RemoteError extends IntercloudError {
   readonly peer: string;
 
   constructor(peer: string, status: Status, details: ErrorDetails = {}) {
-    super("REMOTE_" + status.toUpperCase().replaceAll("-", "_"), status, `${peer} answered "${status}"`, details);
+    super(`REMOTE_${status.toUpperCase().replaceAll("-", "_")}`, status, `${peer} answered "${status}"`, details);
     this.peer = peer;
   }
 }

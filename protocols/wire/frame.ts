@@ -125,5 +125,5 @@ function checkHead(type: number, payloadBytes: number): void {
 
 function parseEnd(payload: Uint8Array): BodySummary {
   const lengthBytes = Number(new DataView(payload.buffer, payload.byteOffset).getBigUint64(0));
-  return { lengthBytes, digest: payload.slice(8) };
+  return { lengthBytes, digest: new Uint8Array(payload.subarray(8)) };
 }

@@ -8,6 +8,7 @@ import { tcp } from "@libp2p/tcp";
 import { yamux } from "@libp2p/yamux";
 import { createLibp2p, type Libp2pOptions } from "libp2p";
 import { IntercloudError } from "./errors.ts";
+import { noiseCrypto } from "./noise-crypto.ts";
 import { guardYamux } from "./yamux-guard.ts";
 
 export interface HostLimits {
@@ -97,7 +98,7 @@ async function createLibp2pHost({ privateKeySeed, listen, services, limits }: Ho
     privateKey: await generateKeyPairFromSeed("Ed25519", privateKeySeed),
     addresses: { listen: [...listen] },
     transports: [tcp()],
-    connectionEncrypters: [noise()],
+    connectionEncrypters: [noise({ crypto: noiseCrypto })],
     streamMuxers: [guardedYamux],
     connectionManager: {
       maxConnections,

@@ -9,12 +9,16 @@
  */
 import type { Stream } from "@libp2p/interface";
 import { Uint8ArrayList } from "uint8arraylist";
+import { markPassing } from "../crypto/release.ts";
 import { type ByteStream, truncated, unreachable } from "./byte-stream.ts";
 import type { PeerName } from "./transport.ts";
 
 /** Unread bytes at which the stream is paused and resumed. libp2p adds at most one window (1 MiB) to the upper one. */
 const READ_HIGH_BYTES = 512 * 1024;
 const READ_LOW_BYTES = 128 * 1024;
+
+/** A header, or its end, is all that a connection can have in front of bytes of ours that begin so early in its memory. */
+const YAMUX_HEADER_BYTES = 12;
 
 /** A writer waits while more than this lies in libp2p's write buffer: two frames of ours, so that the link never runs dry. */
 const WRITE_HIGH_BYTES = 512 * 1024;
@@ -62,7 +66,7 @@ export function createLibp2pStream(stream: Stream, peer: PeerName, onBytes: () =
 
   stream.addEventListener("message", ({ data }) => {
     onBytes();
-    for (const chunk of data instanceof Uint8Array ? [data] : data) queue.push(chunk);
+    for (const chunk of data instanceof Uint8Array ? [data] : data) queue.push(markPassing(chunk, YAMUX_HEADER_BYTES));
     queuedBytes += data.byteLength;
     if (queuedBytes > READ_HIGH_BYTES && !paused && !over) pause();
     wakeReader();

@@ -1,5 +1,6 @@
 /** Sends a body in DATA frames of the best size: small chunks are put together, large ones are cut, none is copied needlessly. */
 import { createHash } from "node:crypto";
+import { markPassing } from "../crypto/release.ts";
 import { DATA_BYTES, dataFrame, endFrame } from "./frame.ts";
 import type { BodySummary } from "./transport.ts";
 
@@ -31,7 +32,7 @@ export async function sendFrames(source: AsyncIterable<Uint8Array>, writer: Fram
         continue;
       }
       if (result.done) break;
-      const chunk = result.value;
+      const chunk = markPassing(result.value);
       hash.update(chunk);
       lengthBytes += chunk.length;
       writer.onSend(chunk);

@@ -61,7 +61,7 @@ export function createStreamTransport(host: StreamHost, options: TransportOption
   function tap(from: PeerName, to: PeerName, protocol: string, method: string) {
     if (!observe) return undefined;
     return (kind: Sent["kind"], bytes: Uint8Array) =>
-      observe({ from, to, protocol, method, kind, bytes: bytes.slice() });
+      observe({ from, to, protocol, method, kind, bytes: new Uint8Array(bytes) });
   }
 
   function track(work: Promise<void>): void {

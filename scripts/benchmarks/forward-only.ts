@@ -4,6 +4,7 @@
  */
 import { pipe } from "it-pipe";
 import * as v from "valibot";
+import { releasePassed } from "../../protocols/crypto/release.ts";
 import { tee } from "../../protocols/custody/server/tee.ts";
 import type { CborValue } from "../../protocols/wire/codec.ts";
 import { integer, parseShape, text } from "../../protocols/wire/shape.ts";
@@ -12,8 +13,8 @@ import type { Channel, Handlers, PeerName, Transport } from "../../protocols/wir
 export const BENCH_PROTOCOL = "/intercloud/bench/1.0.0";
 
 const CHUNK_BYTES = 256 * 1024;
-/** Never changed by anybody: the connection encrypts it into memory of its own. */
-const CHUNK = new Uint8Array(CHUNK_BYTES);
+/** A part of its memory, so that nobody gives that back; never changed, for the connection encrypts into memory of its own. */
+const CHUNK = new Uint8Array(CHUNK_BYTES + 1).subarray(0, CHUNK_BYTES);
 const OPEN_TIMEOUT_MS = 10_000;
 const ASK_TIMEOUT_MS = 600_000;
 
@@ -119,7 +120,10 @@ export async function scatter(
 /** @returns how many bytes there were. */
 export async function drain(source: AsyncIterable<Uint8Array>): Promise<number> {
   let lengthBytes = 0;
-  for await (const chunk of source) lengthBytes += chunk.length;
+  for await (const chunk of source) {
+    lengthBytes += chunk.length;
+    releasePassed(chunk);
+  }
   return lengthBytes;
 }
 

@@ -44,7 +44,7 @@ export function checkedMessage(token: Token): CheckedMessage {
           const salt = await reader.read(MESSAGE_SALT_BYTES);
           const blockDigests = await reader.read(DIGEST_BYTES * blocksTotal);
           if (!equalBytes(messageDigest(salt, lengthBytes, blockDigests), token.digest)) throw new WrongBytes();
-          header = { salt: salt.slice(), blockDigests: blockDigests.slice() };
+          header = { salt: new Uint8Array(salt), blockDigests: new Uint8Array(blockDigests) };
         }
         const hasher = blockHasher(header.salt, lengthBytes, nextBlock);
         while (nextBlock < blocksTotal) {

@@ -32,7 +32,7 @@ export function tee(source: AsyncIterable<Uint8Array>, count: number): AsyncIter
       const next = await iterator.next();
       if (next.done) ended = true;
       // A chunk belongs to whoever receives it, so each branch but the first gets a copy.
-      else for (const [i, queue] of queues.entries()) queue.push(i === 0 ? next.value : next.value.slice());
+      else for (const [i, queue] of queues.entries()) queue.push(i === 0 ? next.value : new Uint8Array(next.value));
     } catch (error) {
       stop(error);
     } finally {

@@ -15,6 +15,19 @@ async function until(condition: () => boolean): Promise<void> {
   }
 }
 
+/** Copies of pieces of 1 byte to 200 KB, in their order; some of the pieces are parts of larger memory. */
+async function* cutAnyhow(bytes: Uint8Array, seed: number): AsyncGenerator<Uint8Array> {
+  const dice = bytesOf(4_096, seed);
+  for (let at = 0, throws = 0; at < bytes.length; throws += 1) {
+    const die = dice[throws % dice.length] as number;
+    const length = die < 40 ? 1 + die : die * 800;
+    const piece = new Uint8Array(bytes.subarray(at, at + length));
+    if (die % 3 === 0) yield* [piece.subarray(0, piece.length >> 1), piece.subarray(piece.length >> 1)];
+    else yield piece;
+    at += length;
+  }
+}
+
 const children: ChildPeer[] = [];
 afterEach(() => {
   for (const child of children.splice(0)) child.kill("SIGKILL");
@@ -169,6 +182,39 @@ describe("channels", () => {
     expect(Buffer.compare(back, bytes)).toBe(0);
     expect(await channel.receiveMessage()).toEqual((await sending).digest);
     await channel.close();
+  });
+
+  test("many at once, cut anyhow, with messages before and after: memory is given back and none that anybody needs", async () => {
+    const seed = Number(process.env["WIRE_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+    const [a, b] = [await startPeer(), await startPeer()];
+    await b.transport.serve(PROTOCOL, {
+      channels: {
+        mirror: async (channel, header) => {
+          const { before, lengthBytes } = header as { before: Uint8Array; lengthBytes: number };
+          const first = (await channel.receiveMessage()) as Uint8Array;
+          await channel.sendBody(channel.receiveBody({ lengthBytes }));
+          const last = (await channel.receiveMessage()) as Uint8Array;
+          await channel.sendMessage([before, first, last]);
+        },
+      },
+    });
+    await Promise.all(
+      Array.from({ length: 12 }, async (_, i) => {
+        const parts = [1, 2, 3].map((part) => bytesOf(20_000 + i, seed + 100 * i + part));
+        const bytes = bytesOf(3_000_000 + i, seed + i);
+        const header = { before: parts[0] as Uint8Array, lengthBytes: bytes.length };
+        const channel = await a.transport.open(b.name, PROTOCOL, "mirror", header, soon);
+        await channel.sendMessage(parts[1] as Uint8Array);
+        const sending = channel
+          .sendBody(cutAnyhow(bytes, seed + i))
+          .then(() => channel.sendMessage(parts[2] as Uint8Array));
+        const back = await collect(channel.receiveBody({ lengthBytes: bytes.length }));
+        expect(Buffer.compare(back, bytes), `WIRE_SEED=${seed}`).toBe(0);
+        await sending;
+        expect(await channel.receiveMessage(), `WIRE_SEED=${seed}`).toEqual(parts);
+        await channel.close();
+      }),
+    );
   });
 
   test("a FAILURE of the reader reaches a blocked sender, and an abort of the sender the handler", async () => {

@@ -14,6 +14,15 @@ test("every branch gets every byte, in memory of its own", async () => {
   expect(three).toEqual(MESSAGE);
 });
 
+test("memory of its own also when the source gives Buffers", async () => {
+  const [first, second] = tee(sourceOf(Buffer.from(MESSAGE), 997), 2);
+  const spoil = async (branch: AsyncIterable<Uint8Array>) => {
+    for await (const chunk of branch) chunk.fill(0);
+  };
+  const [one] = await Promise.all([collect(second!), spoil(first!)]);
+  expect(Buffer.compare(one, MESSAGE)).toBe(0);
+});
+
 test("a slow branch holds the source back", async () => {
   let taken = 0;
   async function* counted() {

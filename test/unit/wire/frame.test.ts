@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { markPassing, releasePassed } from "../../../protocols/crypto/release.ts";
 import type { CborValue } from "../../../protocols/wire/codec.ts";
 import { encodeCanonical } from "../../../protocols/wire/codec.ts";
 import {
@@ -49,6 +50,20 @@ const controlVectors: { valid: ControlVector[]; wrong: ControlVector[] } = vecto
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
 
 describe("frames of a payload stream", () => {
+  test("a message stays when the memory that it came in is given back with the body behind it", async () => {
+    const message = bytesOf(1_000, 1);
+    const frames = [...messageFrame(encodeCanonical(message)), ...dataFrame([bytesOf(50_000, 2)], 50_000)];
+    const next = createFrameReader(await streamOf(markPassing(new Uint8Array(Buffer.concat(frames)))));
+    const first = await next();
+    const data = await next();
+    if (first?.kind !== "message" || data?.kind !== "data")
+      throw new Error("a message and a piece of a body were sent");
+    releasePassed(data.bytes);
+    expect(data.bytes.length).toBe(0);
+    expect(first.message).toEqual(message);
+    expect(first.bytes).toEqual(encodeCanonical(message));
+  });
+
   test.each(channelVectors.valid)("$name", async (vector) => {
     const next = createFrameReader(await streamOf(Buffer.from(vector.hex, "hex")));
     const item = (await next()) as Item;
