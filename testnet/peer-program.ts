@@ -14,9 +14,20 @@ export type PeerProgram = (peer: PlannedPeer, directory: string) => PeerCommand;
 // Run from source this file ends in .ts, in the published package in .js, and so does the program.
 export const MAIN = fileURLToPath(new URL(`../bin/main${path.extname(import.meta.url)}`, import.meta.url));
 
+/** As bin/intercloud gives them to a daemon, and says why. */
+export const DAEMON_FLAGS = ["--optimize-for-size"];
+
 export const intercloudPeer: PeerProgram = (peer, directory) => ({
   command: process.execPath,
-  args: [...process.execArgv, MAIN, peer.kind === "dealer" ? "dealer" : "node", "run", "--dir", directory],
+  args: [
+    ...process.execArgv,
+    ...DAEMON_FLAGS,
+    MAIN,
+    peer.kind === "dealer" ? "dealer" : "node",
+    "run",
+    "--dir",
+    directory,
+  ],
 });
 
 /**

@@ -4,7 +4,7 @@ import { mkdir, readdir, rm, truncate, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { createTestnet } from "../../testnet/create.ts";
-import type { PeerProgram } from "../../testnet/peer-program.ts";
+import { DAEMON_FLAGS, type PeerProgram } from "../../testnet/peer-program.ts";
 import { clientHome, peerDirectory, readProcess, type Testnet } from "../../testnet/plan.ts";
 import { startPeers } from "../../testnet/start.ts";
 import { stopPeers } from "../../testnet/stop.ts";
@@ -13,7 +13,13 @@ import type { Task, TaskResult } from "./tasks.ts";
 
 const benchPeer: PeerProgram = (peer, directory) => ({
   command: process.execPath,
-  args: [...process.execArgv, fileURLToPath(new URL("./bench-peer.ts", import.meta.url)), peer.kind, directory],
+  args: [
+    ...process.execArgv,
+    ...DAEMON_FLAGS,
+    fileURLToPath(new URL("./bench-peer.ts", import.meta.url)),
+    peer.kind,
+    directory,
+  ],
 });
 
 const USER = fileURLToPath(new URL("./bench-user.ts", import.meta.url));
