@@ -21,6 +21,7 @@ export interface RoundTools {
 
 export interface LayerOptions extends RoundTools {
   readonly share: { readonly share: Share; readonly coefficient: number } | undefined;
+  /** Of this round alone: they are wiped as soon as the transform begins. */
   readonly maskKeys: readonly Uint8Array[];
   /** Where in the layered message the passing bytes begin. */
   readonly offsetBytes: number;
@@ -30,6 +31,7 @@ export interface LayerOptions extends RoundTools {
 export function layer(options: LayerOptions): (source: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array> {
   return async function* (source) {
     const masks = options.maskKeys.map((key) => options.keystream(key, options.offsetBytes));
+    for (const key of options.maskKeys) key.fill(0);
     const own = options.share === undefined ? undefined : openShare(options.share, options);
     try {
       for await (const chunk of source) {

@@ -117,6 +117,13 @@ describe("a layer", () => {
     expect(got.length).toBe(100);
   });
 
+  it("wipes the mask keys as soon as it has begun", async () => {
+    const maskKeys = [seedOf("a"), seedOf("b")];
+    const passing = through({ maskKeys }, watched([50, 50]));
+    expect(maskKeys).toEqual([seedOf("a"), seedOf("b")]);
+    for await (const _ of passing) expect(maskKeys).toEqual([new Uint8Array(32), new Uint8Array(32)]);
+  });
+
   it("opens nothing before somebody reads", () => {
     const correction = () => {
       throw new Error("opened");
