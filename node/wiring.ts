@@ -192,7 +192,8 @@ export function createNode({ directory, config, keys, log, alsoServe }: NodeOpti
         await sweepDeposits(custody, true);
         await sweepDeals(custody.store, clock.nowMs());
         const { agreementKey } = keys;
-        const keeper = createDealKeeper({ peer, agreementKey, store: custody.store, clock, isDealer });
+        const { keystream } = custody.tools;
+        const keeper = createDealKeeper({ peer, agreementKey, store: custody.store, clock, keystream, isDealer });
         const served = { [DEALING_PROTOCOL]: keeper, [CUSTODY_PROTOCOL]: custodyHandlers(custody) };
         for (const [protocol, handlers] of Object.entries(served)) {
           await transport.get().serve(protocol, meteredHandlers(protocol, handlers, events, onError));

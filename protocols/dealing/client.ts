@@ -5,7 +5,7 @@ import { newAgreementKey } from "../crypto/key-agreement.ts";
 import { openSealed } from "../crypto/sealed-box.ts";
 import { signRequest } from "../identity/request.ts";
 import type { Session } from "../identity/tag.ts";
-import { shareDigest } from "../rounds/share.ts";
+import { userShareDigest } from "../rounds/share.ts";
 import type { Clock } from "../wire/clock.ts";
 import type { CborValue } from "../wire/codec.ts";
 import { IntercloudError } from "../wire/errors.ts";
@@ -63,7 +63,7 @@ export async function requestDeal(options: RequestDealOptions): Promise<FreshDea
   checkAsAsked(options, manifest);
   const { point, digest } = userEntry(manifest);
   const userSeed = openSealed(ephemeral, sealedSeedContext(manifest.dealId, point), answer.sealedSeed);
-  if (!equalBytes(shareDigest(manifest.dealId, point, userSeed, undefined), digest)) {
+  if (!equalBytes(userShareDigest(manifest.dealId, point, userSeed), digest)) {
     throw wrongDeal(dealer, "our share is not the one that it signed");
   }
   return { manifestBytes: answer.manifest, manifest, userSeed };

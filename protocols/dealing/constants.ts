@@ -28,6 +28,9 @@ export const STEPS_AHEAD = 4;
 /** All chunks that one deal holds at a time; with many providers the steps become smaller. */
 export const MAX_DEAL_MEMORY_BYTES = 16 * 1024 * 1024;
 
+/** Free shares that a provider hashes, or has hashed, before they are delivered: a few for each of the deals that dealers make at a time. */
+export const MAX_FREE_SHARES_AHEAD = 64;
+
 /** Time for one small request to a provider, which has to sync its disk before it answers. */
 export const PROVIDER_TIMEOUT_MS = 30_000;
 /** Asking providers to forget a failed deal is a courtesy (they sweep it anyway); the user does not wait long for it. */

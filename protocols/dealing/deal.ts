@@ -19,6 +19,8 @@ export interface DealOptions {
   readonly entropy: Entropy;
   readonly keystream: Keystream;
   readonly kernel: FieldKernel;
+  /** Sees each chunk of each provider's share, for its digest, before it is overwritten. */
+  readonly onShare?: (point: number, chunk: Uint8Array) => void;
 }
 
 export interface Deal {
@@ -32,7 +34,7 @@ export interface Deal {
 
 /** Draws the seeds of a fresh deal. @throws IntercloudError BAD_THRESHOLD. */
 export function dealShares(options: DealOptions): Deal {
-  const { threshold, providers, lengthBytes, keystream } = options;
+  const { threshold, providers, lengthBytes, keystream, onShare } = options;
   checkThreshold(threshold, providers);
   const seeds = Array.from({ length: userPoint(providers) }, () => options.entropy(SEED_BYTES));
   const corrected = correctedPoints(threshold, providers);
@@ -49,6 +51,12 @@ export function dealShares(options: DealOptions): Deal {
       doneBytes += chunkBytes;
       const shares = scratch.map((bytes) => bytes.subarray(0, chunkBytes));
       const free = evaluate(shares);
+      if (onShare !== undefined) {
+        for (const [index, point] of corrected.entries()) onShare(point, shares[index] as Uint8Array);
+        for (const [index, point] of freePoints(threshold, providers).entries()) {
+          if (point !== userPoint(providers)) onShare(point, free[index] as Uint8Array);
+        }
+      }
       const corrections = masks.map((mask, index) => mask.xor(shares[index] as Uint8Array));
       for (const share of shares) share.fill(0);
       for (const share of free) wipe(share);

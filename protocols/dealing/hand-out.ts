@@ -2,10 +2,7 @@
  * Gets the shares of one deal to its providers and has each of them confirm that they are on disk. All of them or none: the
  * first that fails ends it.
  */
-import { createHash } from "node:crypto";
 import { equalBytes } from "../crypto/digest.ts";
-import type { Entropy } from "../crypto/entropy.ts";
-import { sealTo } from "../crypto/sealed-box.ts";
 import type { CborValue } from "../wire/codec.ts";
 import { IntercloudError } from "../wire/errors.ts";
 import { parseShape } from "../wire/shape.ts";
@@ -20,7 +17,8 @@ import {
 } from "./constants.ts";
 import type { Deal } from "./deal.ts";
 import { lockstep } from "./lockstep.ts";
-import { correctionAnswerShape, sealedSeedContext } from "./messages.ts";
+import { correctionAnswerShape } from "./messages.ts";
+import { isCorrected } from "./points.ts";
 
 /** A provider of this deal. */
 export interface Recipient {
@@ -33,29 +31,27 @@ export interface HandOutOptions {
   readonly transport: Transport;
   readonly dealId: Uint8Array;
   readonly lengthBytes: number;
+  readonly threshold: number;
   readonly recipients: readonly Recipient[];
+  /** A provider's seed, sealed to it. */
+  readonly sealedSeedOf: (recipient: Recipient) => Uint8Array;
   readonly signal: AbortSignal;
-}
-
-/** What `sendCorrections` leaves behind, one for each corrected recipient, in order. */
-export interface SentCorrection {
-  readonly digest: Uint8Array;
-  /** The correction itself when it is short enough to travel inside `deliver`. */
-  readonly inline: Uint8Array | null;
 }
 
 /**
  * Makes the corrections and, if they are long, streams them to their providers; the slowest sets the pace.
- * @param corrected the recipients of the deal's corrections, in the order of `deal.step()`.
+ * @param digestOf what the share at a point must come to; asked for when all of the deal was made.
+ * @returns by point, the corrections that are short enough to travel inside `deliver`.
  * @throws IntercloudError PROVIDERS_FAILED that names them.
  */
 export async function sendCorrections(
   options: HandOutOptions,
   deal: Deal,
-  corrected: readonly Recipient[],
+  digestOf: (point: number) => Uint8Array,
   onProgress: (dealtBytes: number) => void,
-): Promise<SentCorrection[]> {
-  if (options.lengthBytes <= MAX_INLINE_CORRECTION_BYTES) return collectCorrections(deal, corrected.length);
+): Promise<ReadonlyMap<number, Uint8Array>> {
+  const corrected = options.recipients.filter((recipient) => isCorrectedIn(options, recipient));
+  if (options.lengthBytes <= MAX_INLINE_CORRECTION_BYTES) return collectCorrections(deal, corrected);
   await prepareAll(options);
   let dealtBytes = 0;
   let ownFault: { readonly error: unknown } | undefined;
@@ -78,7 +74,8 @@ export async function sendCorrections(
   const results = await Promise.allSettled(
     corrected.map(async (recipient, index) => {
       try {
-        return await sendCorrection(options, recipient, steps.readers[index] as AsyncIterable<Uint8Array>, signal);
+        const source = steps.readers[index] as AsyncIterable<Uint8Array>;
+        await sendCorrection(options, recipient, source, digestOf, signal);
       } catch (error) {
         // Whoever fails after the first was only stopped by us.
         if (first === undefined && !isStopped(error)) {
@@ -93,10 +90,9 @@ export async function sendCorrections(
   options.signal.throwIfAborted();
   if (ownFault !== undefined) throw ownFault.error;
   if (first !== undefined) throw providersFailed(options, first.culprits, first.error);
-  return results.map((result) => {
-    if (result.status === "rejected") throw result.reason;
-    return { digest: result.value, inline: null };
-  });
+  const failed = results.find((result) => result.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
+  return new Map();
 }
 
 /** Ended by `lockstep` because another reader went away: not the one to blame. */
@@ -114,23 +110,23 @@ async function sendCorrection(
   options: HandOutOptions,
   recipient: Recipient,
   source: AsyncIterable<Uint8Array>,
+  digestOf: (point: number) => Uint8Array,
   signal: AbortSignal,
-): Promise<Uint8Array> {
+): Promise<void> {
   const { transport, dealId, lengthBytes } = options;
-  const header = { dealId, lengthBytes };
+  const header = { dealId, lengthBytes, point: recipient.point, sealedSeed: options.sealedSeedOf(recipient) };
   const openOptions = { timeoutMs: OPEN_TIMEOUT_MS, signal };
   const channel = await transport.open(recipient.peer, DEALING_PROTOCOL, "correction", header, openOptions);
   const onAbort = () => channel.abort(signal.reason);
   signal.addEventListener("abort", onAbort, { once: true });
   try {
     signal.throwIfAborted();
-    const sent = await channel.sendBody(source);
+    await channel.sendBody(source);
     const answer = parseShape(correctionAnswerShape, await channel.receiveMessage(), "answer to correction");
-    if (!equalBytes(answer.digest, sent.digest)) {
+    if (!equalBytes(answer.digest, digestOf(recipient.point))) {
       throw new IntercloudError("WRONG_DIGEST", "integrity", "the provider stored something else than we sent");
     }
     await channel.close();
-    return sent.digest;
   } catch (error) {
     channel.abort(error);
     throw error;
@@ -139,21 +135,26 @@ async function sendCorrection(
   }
 }
 
-function collectCorrections(deal: Deal, count: number): SentCorrection[] {
-  const parts: Uint8Array[][] = Array.from({ length: count }, () => []);
-  for (let chunks = deal.step(); chunks !== undefined; chunks = deal.step()) {
-    for (const [index, part] of parts.entries()) part.push(chunks[index] as Uint8Array);
+function collectCorrections(deal: Deal, corrected: readonly Recipient[]): Map<number, Uint8Array> {
+  const parts = corrected.map(({ point }) => ({ point, chunks: [] as Uint8Array[] }));
+  for (let step = deal.step(); step !== undefined; step = deal.step()) {
+    for (const [index, { chunks }] of parts.entries()) chunks.push(step[index] as Uint8Array);
   }
-  return parts.map((part) => {
-    const inline = Buffer.concat(part);
-    return { digest: createHash("sha256").update(inline).digest(), inline };
-  });
+  return new Map(parts.map(({ point, chunks }) => [point, Buffer.concat(chunks)]));
+}
+
+function isCorrectedIn({ threshold, recipients }: HandOutOptions, { point }: Recipient): boolean {
+  return isCorrected(point, threshold, recipients.length);
 }
 
 /** Asks everybody before anything long is sent, so that all the missing ones are named at once. */
 async function prepareAll(options: HandOutOptions): Promise<void> {
   const { dealId, lengthBytes } = options;
-  await askAll(options, "prepare", () => ({ dealId, lengthBytes }));
+  await askAll(options, "prepare", (recipient) => ({
+    ...{ dealId, lengthBytes, point: recipient.point },
+    corrected: isCorrectedIn(options, recipient),
+    sealedSeed: options.sealedSeedOf(recipient),
+  }));
 }
 
 /**
@@ -162,20 +163,18 @@ async function prepareAll(options: HandOutOptions): Promise<void> {
  */
 export async function deliverAll(
   options: HandOutOptions,
-  deal: Deal,
   manifest: Uint8Array,
-  corrections: ReadonlyMap<number, SentCorrection>,
-  entropy: Entropy,
+  corrections: ReadonlyMap<number, Uint8Array>,
 ): Promise<void> {
-  await askAll(options, "deliver", ({ point, agreementKey }) => {
-    const seed = deal.seeds[point - 1] as Uint8Array;
-    const sealedSeed = sealTo(agreementKey, sealedSeedContext(options.dealId, point), seed, entropy);
-    return { manifest, sealedSeed, correction: corrections.get(point)?.inline ?? null };
-  });
+  await askAll(options, "deliver", (recipient) => ({
+    manifest,
+    sealedSeed: options.sealedSeedOf(recipient),
+    correction: corrections.get(recipient.point) ?? null,
+  }));
 }
 
 /** Best effort: a provider that does not hear it sweeps the deal when it expires. Never throws. */
-export async function forgetAll(options: Omit<HandOutOptions, "signal">): Promise<void> {
+export async function forgetAll(options: Pick<HandOutOptions, "transport" | "dealId" | "recipients">): Promise<void> {
   const { transport, dealId, recipients } = options;
   const ask = ({ peer }: Recipient) =>
     transport.ask(peer, DEALING_PROTOCOL, "forget", { dealId }, { timeoutMs: FORGET_TIMEOUT_MS });

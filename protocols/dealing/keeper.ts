@@ -1,10 +1,12 @@
 /** The provider's side of dealing: takes corrections and deals from the dealers of its federation and keeps them on disk. */
-import { createHash } from "node:crypto";
+import { type BlockDigester, createBlockDigester, digestOfBlocks } from "../crypto/block-digest.ts";
 import { equalBytes } from "../crypto/digest.ts";
 import type { AgreementKey } from "../crypto/key-agreement.ts";
+import type { Keystream, KeystreamReader } from "../crypto/keystream.ts";
+import { wipe } from "../crypto/release.ts";
 import { openSealed } from "../crypto/sealed-box.ts";
 import { CLOCK_SKEW_MS } from "../identity/constants.ts";
-import { shareDigest } from "../rounds/share.ts";
+import { shareBlockDigests, shareDigest } from "../rounds/share.ts";
 import type { Store } from "../storage/index.ts";
 import type { Clock } from "../wire/clock.ts";
 import type { CborValue } from "../wire/codec.ts";
@@ -12,6 +14,7 @@ import { IntercloudError } from "../wire/errors.ts";
 import { parseShape } from "../wire/shape.ts";
 import type { Channel, Context, Handlers, PeerName } from "../wire/transport.ts";
 import { STAGING_RENEWAL_MS } from "./constants.ts";
+import { createFreeShares, type FreeShares } from "./free-shares.ts";
 import {
   burnDeal,
   correctionName,
@@ -33,46 +36,49 @@ export interface DealKeeperOptions {
   readonly agreementKey: AgreementKey;
   readonly store: Store;
   readonly clock: Clock;
+  readonly keystream: Keystream;
   /** Whether this peer is a dealer of our federation. */
   readonly isDealer: (peer: PeerName) => boolean;
 }
 
 /** What a provider serves under DEALING_PROTOCOL. */
 export function createDealKeeper(options: DealKeeperOptions): Handlers {
-  const uploads: Uploads = new Set();
+  const keeper: Keeper = { ...options, uploads: new Set(), freeShares: createFreeShares(options.keystream) };
   return {
     asks: {
-      prepare: (body, context) => prepare(options, body, context),
-      deliver: (body, context) => deliver(options, uploads, body, context),
-      forget: (body, context) => forget(options, body, context),
+      prepare: (body, context) => prepare(keeper, body, context),
+      deliver: (body, context) => deliver(keeper, body, context),
+      forget: (body, context) => forget(keeper, body, context),
     },
     channels: {
-      correction: (channel, header, context) => receiveCorrection(options, uploads, channel, header, context),
+      correction: (channel, header, context) => receiveCorrection(keeper, channel, header, context),
     },
   };
 }
 
-/** Deals whose correction is coming in right now; how many of them one dealer may send is limited by the transport. */
-type Uploads = Set<string>;
+interface Keeper extends DealKeeperOptions {
+  /** Deals whose correction is coming in right now; how many of them one dealer may send is limited by the transport. */
+  readonly uploads: Set<string>;
+  readonly freeShares: FreeShares;
+}
 
 /** Says whether we could take part, before the dealer sends anybody anything long. */
-async function prepare(options: DealKeeperOptions, body: CborValue, context: Context): Promise<CborValue> {
-  requireDealer(options, context.from);
-  const { dealId } = parseShape(prepareShape, body, "prepare");
-  await requireUnknown(options.store, dealId);
+async function prepare(keeper: Keeper, body: CborValue, context: Context): Promise<CborValue> {
+  requireDealer(keeper, context.from);
+  const { dealId, lengthBytes, point, corrected, sealedSeed } = parseShape(prepareShape, body, "prepare");
+  await requireUnknown(keeper.store, dealId);
+  if (corrected) return {};
+  const seed = openSealed(keeper.agreementKey, sealedSeedContext(dealId, point), sealedSeed);
+  keeper.freeShares.begin(hexOf(dealId), { point, seed, correction: undefined }, lengthBytes);
+  seed.fill(0);
   return {};
 }
 
-async function receiveCorrection(
-  options: DealKeeperOptions,
-  uploads: Uploads,
-  channel: Channel,
-  header: CborValue,
-  context: Context,
-): Promise<void> {
-  const { store, clock } = options;
-  requireDealer(options, context.from);
-  const { dealId, lengthBytes } = parseShape(correctionHeaderShape, header, "correction");
+async function receiveCorrection(keeper: Keeper, channel: Channel, header: CborValue, context: Context): Promise<void> {
+  const { store, clock, uploads } = keeper;
+  requireDealer(keeper, context.from);
+  const { dealId, lengthBytes, point, sealedSeed } = parseShape(correctionHeaderShape, header, "correction");
+  const seed = openSealed(keeper.agreementKey, sealedSeedContext(dealId, point), sealedSeed);
   const key = hexOf(dealId);
   if (uploads.has(key)) throw dealExists();
   uploads.add(key);
@@ -85,9 +91,10 @@ async function receiveCorrection(
       if (earlier !== undefined && earlier.dealer !== context.from) throw dealExists();
       await renew();
     });
-    const body = channel.receiveBody({ lengthBytes });
+    const share = createBlockDigester();
+    const body = hashing(channel.receiveBody({ lengthBytes }), keeper.keystream(seed, 0), share);
     await store.bodies.write(correctionName(dealId), renewing(body, clock, renew));
-    const { digest } = body.summary();
+    const digest = digestOfBlocks(share.blockDigests());
     await withDeal(store, dealId, async () => {
       try {
         // It may have been forgotten while it came in.
@@ -101,6 +108,21 @@ async function receiveCorrection(
     await channel.sendMessage({ digest });
   } finally {
     uploads.delete(key);
+    seed.fill(0);
+  }
+}
+
+/** Passes a correction on and takes the digest of the share that it makes with our seed. */
+async function* hashing(
+  correction: AsyncIterable<Uint8Array>,
+  expanded: KeystreamReader,
+  digester: BlockDigester,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of correction) {
+    const share = expanded.xor(chunk);
+    digester.add(share);
+    wipe(share);
+    yield chunk;
   }
 }
 
@@ -120,18 +142,13 @@ async function* renewing(
   }
 }
 
-async function deliver(
-  options: DealKeeperOptions,
-  uploads: Uploads,
-  body: CborValue,
-  context: Context,
-): Promise<CborValue> {
-  requireDealer(options, context.from);
+async function deliver(keeper: Keeper, body: CborValue, context: Context): Promise<CborValue> {
+  requireDealer(keeper, context.from);
   const delivery = parseShape(deliverShape, body, "deliver");
   const manifest = checkManifest(delivery.manifest);
-  const entry = checkRole(options, manifest, context.from);
+  const entry = checkRole(keeper, manifest, context.from);
   const { dealId } = manifest;
-  const { store } = options;
+  const { store } = keeper;
   return await withDeal(store, dealId, async () => {
     const held = await loadHeldDeal(store, dealId);
     if (held !== undefined) {
@@ -140,11 +157,11 @@ async function deliver(
       throw dealExists();
     }
     // A correction that still comes in would replace the one that we are about to answer for.
-    if (uploads.has(hexOf(dealId))) throw dealExists();
-    const seed = openSealed(options.agreementKey, sealedSeedContext(dealId, entry.point), delivery.sealedSeed);
+    if (keeper.uploads.has(hexOf(dealId))) throw dealExists();
+    const seed = openSealed(keeper.agreementKey, sealedSeedContext(dealId, entry.point), delivery.sealedSeed);
     const staging = await loadStaging(store, dealId);
-    const correctionDigest = correctionDigestOf(manifest, entry, delivery.correction, staging);
-    if (!equalBytes(shareDigest(dealId, entry.point, seed, correctionDigest), entry.digest)) {
+    const digest = await digestOfShare(keeper, manifest, entry, seed, delivery.correction, staging);
+    if (!equalBytes(shareDigest(dealId, entry.point, digest), entry.digest)) {
       seed.fill(0);
       throw new IntercloudError("WRONG_SHARE", "integrity", "the dealer sent a share that is not the one it signed", {
         peers: [manifest.dealer],
@@ -152,7 +169,7 @@ async function deliver(
     }
     if (delivery.correction !== null) {
       const { lengthBytes, dealer } = manifest;
-      const stagedAtMs = options.clock.nowMs();
+      const stagedAtMs = keeper.clock.nowMs();
       await store.commit([stagingChange(dealId, { dealer, lengthBytes, stagedAtMs, digest: null })]);
       await store.bodies.write(correctionName(dealId), onceOf(delivery.correction));
     }
@@ -172,10 +189,11 @@ async function deliver(
   });
 }
 
-async function forget(options: DealKeeperOptions, body: CborValue, context: Context): Promise<CborValue> {
-  requireDealer(options, context.from);
+async function forget(keeper: Keeper, body: CborValue, context: Context): Promise<CborValue> {
+  requireDealer(keeper, context.from);
   const { dealId } = parseShape(forgetShape, body, "forget");
-  const { store } = options;
+  const { store } = keeper;
+  keeper.freeShares.forget(hexOf(dealId));
   return await withDeal(store, dealId, async () => {
     const held = await loadHeldDeal(store, dealId);
     if (held?.state === "burnt") return {};
@@ -216,25 +234,33 @@ function checkRole(options: DealKeeperOptions, manifest: Manifest, from: PeerNam
   return entry;
 }
 
-/** @throws IntercloudError WRONG_CORRECTION when a correction is there and should not, is missing, or has another length. */
-function correctionDigestOf(
-  manifest: Manifest,
-  entry: ManifestEntry,
+/**
+ * The digest of the share that was sent.
+ * @throws IntercloudError WRONG_CORRECTION when a correction is there and should not, is missing, or has another length.
+ */
+async function digestOfShare(
+  keeper: Keeper,
+  { dealId, dealer, lengthBytes }: Manifest,
+  { point, corrected }: ManifestEntry,
+  seed: Uint8Array,
   inline: Uint8Array | null,
   staging: Staging | undefined,
-): Uint8Array | undefined {
-  if (!entry.corrected && inline === null && staging === undefined) return undefined;
-  if (entry.corrected && inline !== null && inline.length === manifest.lengthBytes) {
-    return createHash("sha256").update(inline).digest();
+): Promise<Uint8Array> {
+  if (!corrected && inline === null && staging === undefined) {
+    return await keeper.freeShares.digestOf(hexOf(dealId), { point, seed, correction: undefined }, lengthBytes);
   }
-  const staged = staging?.dealer === manifest.dealer && staging.lengthBytes === manifest.lengthBytes;
-  if (entry.corrected && inline === null && staged && staging.digest !== null) return staging.digest;
+  if (corrected && inline !== null && inline.length === lengthBytes) {
+    const share = { point, seed, correction: () => onceOf(inline) };
+    return digestOfBlocks(await shareBlockDigests(share, lengthBytes, keeper.keystream));
+  }
+  const staged = staging?.dealer === dealer && staging.lengthBytes === lengthBytes;
+  if (corrected && inline === null && staged && staging.digest !== null) return staging.digest;
   throw new IntercloudError(
     "WRONG_CORRECTION",
     "integrity",
     "the correction of our share is missing or not as signed",
     {
-      peers: [manifest.dealer],
+      peers: [dealer],
     },
   );
 }

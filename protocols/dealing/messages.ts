@@ -3,8 +3,8 @@
  * message in each direction.
  *
  *   user -> dealer     channel deal        header { request }, answers { dealtBytes }*, { manifest, sealedSeed }
- *   dealer -> provider ask     prepare     { dealId, lengthBytes } -> {}
- *   dealer -> provider channel correction  header { dealId, lengthBytes } and a body, answer { digest }
+ *   dealer -> provider ask     prepare     { dealId, lengthBytes, point, corrected, sealedSeed } -> {}
+ *   dealer -> provider channel correction  header { dealId, lengthBytes, point, sealedSeed } and a body, answer { digest }
  *   dealer -> provider ask     deliver     { manifest, sealedSeed, correction } -> {}
  *   dealer -> provider ask     forget      { dealId } -> {}
  */
@@ -41,9 +41,22 @@ export type DealRequest = v.InferOutput<typeof dealRequestShape>;
 export const dealProgressShape = v.strictObject({ dealtBytes: integer(0, MAX_ROUND_BYTES) });
 export const dealResultShape = v.strictObject({ manifest, sealedSeed });
 
-export const prepareShape = v.strictObject({ dealId, lengthBytes });
+/** Sent before anything long. The seed comes with it so that a free share, which is nothing but its seed, can be hashed meanwhile. */
+export const prepareShape = v.strictObject({
+  dealId,
+  lengthBytes,
+  point: integer(1, MAX_PROVIDERS),
+  corrected: v.boolean(),
+  sealedSeed,
+});
 
-export const correctionHeaderShape = v.strictObject({ dealId, lengthBytes });
+export const correctionHeaderShape = v.strictObject({
+  dealId,
+  lengthBytes,
+  point: integer(1, MAX_PROVIDERS),
+  sealedSeed,
+});
+/** `digestOfBlocks` of the share that seed and correction make. */
 export const correctionAnswerShape = v.strictObject({ digest: fixedBytes(DIGEST_BYTES) });
 
 export const deliverShape = v.strictObject({

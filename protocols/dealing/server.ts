@@ -11,7 +11,7 @@ import type { FieldKernel } from "../field/index.ts";
 import type { ReplayGuard } from "../identity/replay-guard.ts";
 import { checkRequest } from "../identity/request.ts";
 import { DEAL_ID_BYTES } from "../rounds/constants.ts";
-import { shareDigest } from "../rounds/share.ts";
+import { shareDigest, userShareDigest } from "../rounds/share.ts";
 import type { Clock } from "../wire/clock.ts";
 import type { CborValue } from "../wire/codec.ts";
 import { IntercloudError, type Status } from "../wire/errors.ts";
@@ -20,19 +20,13 @@ import { tellProgress } from "../wire/tell-progress.ts";
 import type { Channel, Context, Handlers, Transport } from "../wire/transport.ts";
 import { PROGRESS_INTERVAL_MS } from "./constants.ts";
 import { type Deal, dealShares } from "./deal.ts";
-import {
-  deliverAll,
-  forgetAll,
-  type HandOutOptions,
-  type Recipient,
-  type SentCorrection,
-  sendCorrections,
-} from "./hand-out.ts";
+import { deliverAll, forgetAll, type HandOutOptions, type Recipient, sendCorrections } from "./hand-out.ts";
 import { type ManifestEntry, signManifest } from "./manifest.ts";
 import type { ProviderDirectory } from "./members.ts";
 import { type DealRequest, dealHeaderShape, dealRequestShape, sealedSeedContext } from "./messages.ts";
 import { checkThreshold, isCorrected, userPoint } from "./points.ts";
 import { createDealQuota, type DealLimits, type DealQuota } from "./quota.ts";
+import { createShareDigests, type ShareDigests } from "./share-digests.ts";
 
 export interface DealServerOptions {
   readonly transport: Transport;
@@ -105,23 +99,28 @@ async function makeDeal(
   const { transport, entropy } = options;
   const { threshold, lengthBytes } = request;
   const dealId = entropy(DEAL_ID_BYTES);
-  const deal = dealShares({ ...options, threshold, lengthBytes, providers: recipients.length });
-  const handOut: HandOutOptions = { transport, dealId, lengthBytes, recipients, signal };
+  const digests = createShareDigests(recipients.length);
+  const deal = dealShares({
+    ...{ ...options, threshold, lengthBytes, providers: recipients.length },
+    onShare: digests.add,
+  });
+  const sealedSeed = (point: number, publicKey: Uint8Array) =>
+    sealTo(publicKey, sealedSeedContext(dealId, point), deal.seeds[point - 1] as Uint8Array, entropy);
+  const sealedSeedOf = ({ point, agreementKey }: Recipient) => sealedSeed(point, agreementKey);
+  const handOut: HandOutOptions = { transport, dealId, lengthBytes, threshold, recipients, sealedSeedOf, signal };
   let dealtBytes = 0;
   const progress = tellProgress(options.clock, channel, PROGRESS_INTERVAL_MS, () => ({ dealtBytes }));
   try {
-    const corrected = recipients.filter(({ point }) => isCorrected(point, threshold, recipients.length));
-    const sent = await sendCorrections(handOut, deal, corrected, (bytes) => {
+    const corrections = await sendCorrections(handOut, deal, digests.digestOf, (bytes) => {
       dealtBytes = bytes;
     });
-    const corrections = new Map(corrected.map(({ point }, index) => [point, sent[index] as SentCorrection]));
-    const manifest = signDeal(options, request, dealId, deal, recipients, corrections);
-    await deliverAll(handOut, deal, manifest, corrections, entropy);
-    const point = userPoint(recipients.length);
-    const seed = deal.seeds[point - 1] as Uint8Array;
-    const sealedSeed = sealTo(request.ephemeralKey, sealedSeedContext(dealId, point), seed, entropy);
+    const manifest = signDeal(options, request, dealId, deal, recipients, digests);
+    await deliverAll(handOut, manifest, corrections);
     await progress.stop();
-    await channel.sendMessage({ manifest, sealedSeed });
+    await channel.sendMessage({
+      manifest,
+      sealedSeed: sealedSeed(userPoint(recipients.length), request.ephemeralKey),
+    });
   } catch (error) {
     deal.wipe();
     await forgetAll(handOut);
@@ -138,18 +137,16 @@ function signDeal(
   dealId: Uint8Array,
   deal: Deal,
   recipients: readonly Recipient[],
-  corrections: ReadonlyMap<number, SentCorrection>,
+  digests: ShareDigests,
 ): Uint8Array {
   const { threshold, lengthBytes } = request;
   const nowMs = options.clock.nowMs();
   const shares = deal.seeds.map((seed, index): ManifestEntry => {
     const point = index + 1;
-    return {
-      point,
-      peer: recipients[index]?.peer ?? "",
-      digest: shareDigest(dealId, point, seed, corrections.get(point)?.digest),
-      corrected: corrections.has(point),
-    };
+    const corrected = isCorrected(point, threshold, recipients.length);
+    const recipient = recipients[index];
+    if (recipient === undefined) return { point, peer: "", digest: userShareDigest(dealId, point, seed), corrected };
+    return { point, peer: recipient.peer, digest: shareDigest(dealId, point, digests.digestOf(point)), corrected };
   });
   return signManifest(
     {

@@ -28,7 +28,7 @@ const stagingShape = v.strictObject({
   lengthBytes: integer(1, MAX_ROUND_BYTES),
   /** When we last knew that it was wanted. */
   stagedAtMs: timeMs,
-  /** SHA-256 of the correction once all of it is on disk; null before. */
+  /** `digestOfBlocks` of the share that it makes with our seed, once all of it is on disk; null before. */
   digest: v.nullable(fixedBytes(DIGEST_BYTES)),
 });
 

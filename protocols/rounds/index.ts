@@ -5,3 +5,4 @@ export * from "./layer.ts";
 export * from "./masks.ts";
 export * from "./share.ts";
 export * from "./sum.ts";
+export * from "./zeros.ts";

@@ -7,11 +7,7 @@ import { release, releasePassed, wipe } from "../crypto/release.ts";
 import type { FieldKernel } from "../field/index.ts";
 import { exactReader } from "./exact-reader.ts";
 import type { Share } from "./share.ts";
-
-/** About what a channel hands out at a time; larger chunks are cut. The masks of a step stay in the second-level cache. */
-const STEP_BYTES = 64 * 1024;
-/** Never changed. */
-const ZEROS = new Uint8Array(STEP_BYTES);
+import { STEP_BYTES, ZEROS } from "./zeros.ts";
 
 /** Passed in, so that the secrecy audit can drive this very code with unit vectors. */
 export interface RoundTools {
@@ -46,11 +42,6 @@ export function layer(options: LayerOptions): (source: AsyncIterable<Uint8Array>
       await own?.close();
     }
   };
-}
-
-/** What a member that receives nothing feeds into its layer: `lengthBytes` zeros, in steps. Not to be changed. */
-export async function* zeros(lengthBytes: number): AsyncIterable<Uint8Array> {
-  for (let done = 0; done < lengthBytes; done += STEP_BYTES) yield ZEROS.subarray(0, lengthBytes - done);
 }
 
 /** New bytes. */

@@ -103,7 +103,9 @@ export async function createWorld(options: WorldOptions): Promise<World> {
       limits: { maxOwnerBytes: 2 ** 40, maxMessageBytes: 2 ** 40, ...options.limits },
       observe: () => {},
     };
-    await transport.serve(DEALING_PROTOCOL, createDealKeeper({ peer, agreementKey, store, clock, isDealer }));
+    const { keystream } = custody.tools;
+    const keeper = createDealKeeper({ peer, agreementKey, store, clock, keystream, isDealer });
+    await transport.serve(DEALING_PROTOCOL, keeper);
     await transport.serve(CUSTODY_PROTOCOL, custodyHandlers(custody));
     providers.push({ number, peer, signer, agreementKey, store, custody, transport });
   }

@@ -7,7 +7,7 @@ import { pipe } from "it-pipe";
 import { equalBytes } from "../../crypto/digest.ts";
 import { checkRequest } from "../../identity/request.ts";
 import { decodeDescriptor, descriptorHash, type RoundDescriptor } from "../../rounds/descriptor.ts";
-import { zeros } from "../../rounds/layer.ts";
+import { zeros } from "../../rounds/zeros.ts";
 import type { CborValue } from "../../wire/codec.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";

@@ -41,8 +41,9 @@ async function restart(number: number, nowMs = Date.now()): Promise<void> {
   const started = { ...custody, clock, transport, replayGuard: createReplayGuard(clock.nowMs()) };
   await sweepDeposits(started, true);
   await sweepDeals(store, clock.nowMs());
-  const { isDealer } = custody;
-  await transport.serve(DEALING_PROTOCOL, createDealKeeper({ peer, agreementKey, store, clock, isDealer }));
+  const { isDealer, tools } = custody;
+  const { keystream } = tools;
+  await transport.serve(DEALING_PROTOCOL, createDealKeeper({ peer, agreementKey, store, clock, keystream, isDealer }));
   await transport.serve(CUSTODY_PROTOCOL, custodyHandlers(started));
   world.network.revive(peer);
 }

@@ -35,8 +35,9 @@ async function turnInto(number: number, change: (honest: Handlers, transport: Tr
   const { peer, custody } = world.providers[number - 1]!;
   world.network.kill(peer);
   const transport = world.network.transport(peer, { clock: systemClock });
-  const { clock, isDealer, agreementKey, store } = custody;
-  await transport.serve(DEALING_PROTOCOL, createDealKeeper({ peer, agreementKey, store, clock, isDealer }));
+  const { clock, isDealer, agreementKey, store, tools } = custody;
+  const { keystream } = tools;
+  await transport.serve(DEALING_PROTOCOL, createDealKeeper({ peer, agreementKey, store, clock, keystream, isDealer }));
   await transport.serve(CUSTODY_PROTOCOL, change(custodyHandlers({ ...custody, transport }), transport));
   world.network.revive(peer);
 }

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { newAgreementKey } from "../../../protocols/crypto/key-agreement.ts";
+import { aesKeystream } from "../../../protocols/crypto/keystream.ts";
 import { newSigner, signerFromSeed } from "../../../protocols/crypto/signing.ts";
 import { requestDeal } from "../../../protocols/dealing/client.ts";
 import { DEALING_PROTOCOL } from "../../../protocols/dealing/constants.ts";
@@ -105,7 +106,7 @@ const provider = async (index: number, dealer: string) => {
   const { peer } = transport;
   await transport.serve(
     DEALING_PROTOCOL,
-    createDealKeeper({ peer, agreementKey, store, clock: systemClock, isDealer }),
+    createDealKeeper({ peer, agreementKey, store, clock: systemClock, keystream: aesKeystream, isDealer }),
   );
   const descriptor = signDescriptor(
     {

@@ -15,7 +15,7 @@ import { isCorrected } from "../../../protocols/dealing/points.ts";
 import { sweepDeals } from "../../../protocols/dealing/staging.ts";
 import { lagrangeCoefficients, simdKernel } from "../../../protocols/field/index.ts";
 import { signRequest } from "../../../protocols/identity/request.ts";
-import { shareDigest } from "../../../protocols/rounds/share.ts";
+import { userShareDigest } from "../../../protocols/rounds/share.ts";
 import { decodeCanonical } from "../../../protocols/wire/codec.ts";
 import { systemClock } from "../../../runtime/clock.ts";
 import { seededEntropy } from "../../unit/dealing/seeded.ts";
@@ -323,7 +323,7 @@ describe("the user", () => {
             shares: [...providers.map(({ peer }) => peer), ""].map((peer, index) => ({
               point: index + 1,
               peer,
-              digest: index === 3 ? shareDigest(dealId, 4, seed, undefined) : entropy(32),
+              digest: index === 3 ? userShareDigest(dealId, 4, seed) : entropy(32),
               corrected: isCorrected(index + 1, 2, 3),
             })),
           });

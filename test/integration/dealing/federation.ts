@@ -53,7 +53,7 @@ export async function startFederation(size: number, limits: Partial<DealLimits> 
     const isDealer = (name: PeerName) => name === dealer;
     await transport.serve(
       DEALING_PROTOCOL,
-      createDealKeeper({ peer, agreementKey, store, clock: systemClock, isDealer }),
+      createDealKeeper({ peer, agreementKey, store, clock: systemClock, keystream: aesKeystream, isDealer }),
     );
     providers.push({ peer, store, agreementKey, transport });
   }

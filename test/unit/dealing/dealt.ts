@@ -1,5 +1,4 @@
 /** A whole deal made by hand, so that a test can hand any part of it to a provider, right or wrong. */
-import { createHash } from "node:crypto";
 import { agreementKeyFromSeed } from "../../../protocols/crypto/key-agreement.ts";
 import { aesKeystream } from "../../../protocols/crypto/keystream.ts";
 import { peerNameOf } from "../../../protocols/crypto/peer-name.ts";
@@ -9,8 +8,9 @@ import { dealShares } from "../../../protocols/dealing/deal.ts";
 import { type Manifest, signManifest } from "../../../protocols/dealing/manifest.ts";
 import { sealedSeedContext } from "../../../protocols/dealing/messages.ts";
 import { correctedPoints, isCorrected } from "../../../protocols/dealing/points.ts";
+import { createShareDigests } from "../../../protocols/dealing/share-digests.ts";
 import { scalarKernel } from "../../../protocols/field/index.ts";
-import { shareDigest } from "../../../protocols/rounds/share.ts";
+import { shareDigest, userShareDigest } from "../../../protocols/rounds/share.ts";
 import { seededEntropy } from "./seeded.ts";
 
 export const THRESHOLD = 2;
@@ -47,7 +47,9 @@ export function dealByHand(
   change: Partial<Manifest> = {},
 ): Dealt {
   const options = { threshold: THRESHOLD, providers: providers.length, lengthBytes };
-  const deal = dealShares({ ...options, entropy, keystream: aesKeystream, kernel: scalarKernel });
+  const digests = createShareDigests(providers.length);
+  const base = { entropy, keystream: aesKeystream, kernel: scalarKernel, onShare: digests.add };
+  const deal = dealShares({ ...options, ...base });
   const dealId = change.dealId ?? entropy(16);
   const parts = new Map<number, Uint8Array[]>();
   for (let chunks = deal.step(); chunks !== undefined; chunks = deal.step()) {
@@ -61,12 +63,14 @@ export function dealByHand(
   };
   const shares = deal.seeds.map((seed, index) => {
     const point = index + 1;
-    const correction = correctionOf(point);
-    const digest = correction === null ? undefined : createHash("sha256").update(correction).digest();
+    const provider = providers[index];
     return {
       point,
-      peer: providers[index]?.peer ?? "",
-      digest: shareDigest(dealId, point, seed, digest),
+      peer: provider?.peer ?? "",
+      digest:
+        provider === undefined
+          ? userShareDigest(dealId, point, seed)
+          : shareDigest(dealId, point, digests.digestOf(point)),
       corrected: isCorrected(point, THRESHOLD, providers.length),
     };
   });

@@ -1,5 +1,7 @@
 import { createHash } from "node:crypto";
 import { beforeEach, describe, expect, it } from "vitest";
+import { createBlockDigester, digestOfBlocks } from "../../../protocols/crypto/block-digest.ts";
+import { aesKeystream } from "../../../protocols/crypto/keystream.ts";
 import { STAGING_LIFETIME_MS, STAGING_RENEWAL_MS } from "../../../protocols/dealing/constants.ts";
 import {
   burnDeal,
@@ -41,7 +43,14 @@ beforeEach(() => {
 function keeperOf(party: typeof us): Handlers {
   const dealers = [dealer.peer, otherDealer.peer];
   const { peer, agreementKey } = party;
-  return createDealKeeper({ peer, agreementKey, store, clock, isDealer: (name) => dealers.includes(name) });
+  return createDealKeeper({
+    peer,
+    agreementKey,
+    store,
+    clock,
+    keystream: aesKeystream,
+    isDealer: (name) => dealers.includes(name),
+  });
 }
 
 const contextOf = (from: string): Context => ({ from, requestId: "r", signal: new AbortController().signal });
@@ -97,9 +106,23 @@ async function* chunksOf(bytes: Uint8Array, failAfter = Number.POSITIVE_INFINITY
 
 async function upload(of: Dealt, source: AsyncIterable<Uint8Array>, from = dealer.peer): Promise<CborValue[]> {
   const { channel, answers } = channelOf(source);
-  const header = { dealId: of.dealId, lengthBytes: of.manifest.lengthBytes };
+  const header = {
+    ...{ dealId: of.dealId, lengthBytes: of.manifest.lengthBytes },
+    ...{ point: POINT, sealedSeed: of.sealedSeedFor(us, POINT) },
+  };
   await keeper.channels?.["correction"]?.(channel, header, contextOf(from));
   return answers;
+}
+
+const preparation = (of: Dealt, to: typeof us, point: number) => ({
+  ...{ dealId: of.dealId, lengthBytes: of.manifest.lengthBytes, point },
+  ...{ corrected: point > 1, sealedSeed: of.sealedSeedFor(to, point) },
+});
+
+function contentDigest(share: Uint8Array): Uint8Array {
+  const digester = createBlockDigester();
+  digester.add(share);
+  return digestOfBlocks(digester.blockDigests());
 }
 
 const correction = (of: Dealt): Uint8Array => of.correctionOf(POINT) as Uint8Array;
@@ -126,6 +149,24 @@ describe("a delivery", () => {
     expect(record?.correction).toBeNull();
     expect(shareOf(record as NonNullable<typeof record>, store).correction).toBeUndefined();
     expect(store.files.size).toBe(0);
+  });
+
+  it("of a free point is the one that was prepared, or is hashed anew", async () => {
+    const body = { manifest: deal.signed, sealedSeed: deal.sealedSeedFor(free, 1), correction: null };
+    const other = dealByHand(dealer, providers, 1000, { dealId: deal.dealId });
+    for (const prepared of [[deal], [other], [other, deal], []]) {
+      store = createMemoryStore();
+      const handlers = keeperOf(free);
+      for (const of of prepared) await ask("prepare", preparation(of, free, 1), dealer.peer, handlers);
+      await ask("deliver", body, dealer.peer, handlers);
+      expect(await stateOf(deal)).toBe("dealt");
+    }
+    const seedOfOther = { ...body, sealedSeed: other.sealedSeedFor(free, 1) };
+    store = createMemoryStore();
+    const handlers = keeperOf(free);
+    await ask("prepare", preparation(deal, free, 1), dealer.peer, handlers);
+    const delivering = ask("deliver", seedOfOther, dealer.peer, handlers);
+    await expect(delivering).rejects.toMatchObject({ code: "WRONG_SHARE" });
   });
 
   it("may come twice", async () => {
@@ -206,7 +247,8 @@ describe("a delivery", () => {
 describe("a long correction", () => {
   it("is staged, then delivered", async () => {
     const answers = await upload(deal, chunksOf(correction(deal)));
-    expect(answers).toEqual([{ digest: new Uint8Array(createHash("sha256").update(correction(deal)).digest()) }]);
+    const share = aesKeystream(deal.seeds[POINT - 1] as Uint8Array, 0).xor(correction(deal));
+    expect(answers).toEqual([{ digest: contentDigest(share) }]);
     await ask("deliver", delivery(deal, { correction: null }));
     expect(await stateOf(deal)).toBe("dealt");
     expect(await loadStaging(store, deal.dealId)).toBeUndefined();
@@ -269,9 +311,7 @@ describe("a long correction", () => {
     });
     await ask("deliver", delivery(deal));
     await expect(upload(deal, chunksOf(correction(deal)))).rejects.toMatchObject({ code: "DEAL_EXISTS" });
-    await expect(ask("prepare", { dealId: deal.dealId, lengthBytes: 1000 })).rejects.toMatchObject({
-      code: "DEAL_EXISTS",
-    });
+    await expect(ask("prepare", preparation(deal, us, POINT))).rejects.toMatchObject({ code: "DEAL_EXISTS" });
     expect(store.files.size).toBe(1);
   });
 

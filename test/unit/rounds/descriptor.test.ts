@@ -1,5 +1,8 @@
+import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
+import { blockDigestsBytes, DIGEST_BLOCK_BYTES, digestOfBlocks } from "../../../protocols/crypto/block-digest.ts";
 import { agreementKeyFromSeed } from "../../../protocols/crypto/key-agreement.ts";
+import { aesKeystream } from "../../../protocols/crypto/keystream.ts";
 import {
   coefficientOf,
   decodeDescriptor,
@@ -11,9 +14,12 @@ import {
   maskKey,
   type RoundDescriptor,
   roundPoints,
+  shareBlockDigests,
   shareDigest,
+  userShareDigest,
 } from "../../../protocols/rounds/index.ts";
 import { type CborValue, encodeCanonical } from "../../../protocols/wire/codec.ts";
+import { sourceOf } from "../../support/bytes.ts";
 import { fromHex, loadVectors, toHex } from "../../support/vectors.ts";
 import { descriptorOf, keyOf, peerOf, seedOf } from "./dealt.ts";
 
@@ -172,17 +178,34 @@ describe("mask keys", () => {
 
 describe("share digests", () => {
   const id = seedOf("deal").slice(0, 16);
-  it("bind deal, point, seed and correction", () => {
+  it("bind deal, point and content; the user's are of another kind", () => {
     const digests = [
-      shareDigest(id, 1, seedOf("a"), undefined),
-      shareDigest(id, 1, seedOf("a"), seedOf("correction")),
-      shareDigest(id, 1, seedOf("a"), seedOf("other correction")),
-      shareDigest(id, 2, seedOf("a"), undefined),
-      shareDigest(id, 1, seedOf("b"), undefined),
-      shareDigest(seedOf("other").slice(0, 16), 1, seedOf("a"), undefined),
-      shareDigest(id, 255, seedOf("a"), undefined),
+      shareDigest(id, 1, seedOf("a")),
+      shareDigest(id, 2, seedOf("a")),
+      shareDigest(id, 1, seedOf("b")),
+      shareDigest(seedOf("other").slice(0, 16), 1, seedOf("a")),
+      shareDigest(id, 255, seedOf("a")),
+      userShareDigest(id, 1, seedOf("a")),
+      userShareDigest(id, 1, seedOf("b")),
     ].map(toHex);
     expect(new Set(digests).size).toBe(digests.length);
-    expect(toHex(shareDigest(id, 1, seedOf("a"), undefined))).toBe(digests[0]);
+    expect(toHex(shareDigest(id, 1, seedOf("a")))).toBe(digests[0]);
+  });
+
+  it("are of the bytes, whatever seed and correction they are kept as", async () => {
+    const lengthBytes = 2 * DIGEST_BLOCK_BYTES + 5;
+    const bytes = aesKeystream(seedOf("bytes"), 0).xor(new Uint8Array(lengthBytes));
+    const correction = aesKeystream(seedOf("seed"), 0).xor(bytes);
+    const asSeed = { point: 1, seed: seedOf("bytes"), correction: undefined };
+    const rebuilt = { point: 1, seed: seedOf("seed"), correction: () => sourceOf(new Uint8Array(correction), 70_001) };
+    const digests = await Promise.all(
+      [asSeed, rebuilt].map((share) => shareBlockDigests(share, lengthBytes, aesKeystream)),
+    );
+    const blocks = [0, 1, 2].map((k) => bytes.subarray(k * DIGEST_BLOCK_BYTES, (k + 1) * DIGEST_BLOCK_BYTES));
+    const expected = Buffer.concat(blocks.map((block) => createHash("sha256").update(block).digest()));
+    for (const each of digests) expect(Buffer.compare(each, expected)).toBe(0);
+    expect(blockDigestsBytes(lengthBytes)).toBe(expected.length);
+    const root = createHash("sha256").update("intercloud/blocks/v1\0").update(expected).digest();
+    expect(toHex(digestOfBlocks(expected))).toBe(root.toString("hex"));
   });
 });

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { aesKeystream, type Keystream } from "../../../protocols/crypto/keystream.ts";
 import { multiply, simdKernel } from "../../../protocols/field/index.ts";
-import { type LayerOptions, layer, zeros } from "../../../protocols/rounds/layer.ts";
+import { type LayerOptions, layer } from "../../../protocols/rounds/layer.ts";
 import type { Share } from "../../../protocols/rounds/share.ts";
+import { zeros } from "../../../protocols/rounds/zeros.ts";
 import { bytesOf, collect, errorOf, sourceOf } from "../../support/bytes.ts";
 import { toHex } from "../../support/vectors.ts";
 import { seedOf } from "./dealt.ts";
