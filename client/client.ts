@@ -182,10 +182,10 @@ export function createClient(parts: ClientParts): Client {
       const signal = signalOf(options);
       const asking = await user();
       const { proof, bytes } = await findProof(asking, token, signal);
-      const survey = surveyReady(asking, proof.terms, signal);
+      const survey = surveyReady(asking, proof.terms.tokenId, proof.placement, signal);
       await survey.until(() => false); // all of them
       signal.throwIfAborted();
-      const providers = proof.terms.roster.map((peer) => {
+      const providers = proof.placement.roster.map((peer) => {
         const ready = survey.ready.find((each) => each.peer === peer);
         const holdsCiphertext = ready?.holdsCiphertext === true;
         return { name: directory.nameOf(peer), peer, answers: ready !== undefined, holdsCiphertext };

@@ -103,7 +103,7 @@ export const NODE_SETTING_SUMMARIES: Readonly<Record<NodeConfigKey, string>> = {
   requestsPerSecond: "small requests of one peer in the long run; a fifth of what a core can answer",
   requestBurst: "small requests of one peer that may come at once",
   sweepIntervalMs:
-    "how often deals and deposits that expired are burnt; they live for hours, so a minute is soon enough",
+    "how often deals and deposits that expired are burnt, and what others left open is settled; they live for hours, so a minute is soon enough",
   purgeIntervalMs: "how soon after a burn the store's files are rewritten, so that nothing burnt is left in them",
 };
 

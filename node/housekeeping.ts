@@ -1,7 +1,7 @@
 /**
- * What a node does for itself now and then: burns what has expired, rewrites the store's files after burns, looks at the disk.
+ * What a node does for itself now and then: burns what has expired, settles with others what was left open, rewrites the store's files after burns, looks at the disk.
  */
-import { sweepDeposits } from "../protocols/custody/server/index.ts";
+import { settleCustody, sweepDeposits } from "../protocols/custody/server/index.ts";
 import type { CustodyProvider } from "../protocols/custody/server/provider.ts";
 import { sweepDeals } from "../protocols/dealing/index.ts";
 import type { Clock } from "../protocols/wire/clock.ts";
@@ -84,8 +84,15 @@ export function startHousekeeping(options: HousekeepingOptions): Housekeeping {
     return COUNT_INTERVAL_MS;
   }
 
+  async function settle(): Promise<number> {
+    await settleCustody(provider, signal);
+    return config.sweepIntervalMs;
+  }
+
   const work = [
     repeat("sweep-failed", config.sweepIntervalMs, sweep),
+    // apart from the sweep, because it waits for other peers
+    repeat("settle-failed", config.sweepIntervalMs, settle),
     repeat("purge-failed", config.purgeIntervalMs, purge),
     repeat("count-failed", 0, countBodies),
   ];

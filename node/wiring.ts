@@ -176,6 +176,8 @@ export function createNode({ directory, config, keys, log, alsoServe }: NodeOpti
         const custody = provider.set({
           ...{ transport: transport.get(), store: store.get(), clock, entropy, isDealer },
           ...{ signer: keys.signer, agreementKey: keys.agreementKey },
+          agreementKeyOf: (name) =>
+            membership.get().federation.providers.find((member) => member.peer === name)?.agreementKey,
           tools: { keystream: aesKeystream, kernel: simdKernel },
           replayGuard: createReplayGuard(clock.nowMs()),
           // Custody stops taking deposits at RESERVED_DISK_BYTES; seen from there, what we want to keep free is not.
@@ -184,7 +186,7 @@ export function createNode({ directory, config, keys, log, alsoServe }: NodeOpti
           announce: (tokenId) => discovery.found?.announce(tokenId),
           limits: config,
           observe(event) {
-            if (event.kind === "burnt") discovery.found?.withdraw(event.tokenId);
+            if (event.kind === "burnt" || event.kind === "moved-away") discovery.found?.withdraw(event.tokenId);
             events.onCustodyEvent(event);
           },
         });

@@ -23,5 +23,22 @@ export const LIST_PAGE = 200;
 /** Room that a provider keeps free on its disk, so that it can always still write records. */
 export const RESERVED_DISK_BYTES = 64 * 1024 * 1024;
 
-/** A sealed proof: manifest, n links and three signed statements; about 150 KB for 254 providers. */
-export const MAX_PROOF_BYTES = 512 * 1024;
+/** A sealed proof: manifest, n links and three signed statements, and the last change; about 400 KB for 254 providers. */
+export const MAX_PROOF_BYTES = 768 * 1024;
+
+/** The proof of a change: a manifest, a round, a statement of each member and a receipt of each new provider. */
+export const MAX_CHANGE_PROOF_BYTES = 512 * 1024;
+
+/** Refreshed every minute, a deposit gets here after 8,000 years. */
+export const MAX_GENERATION = 2 ** 32 - 1;
+
+/** The statement of a new home names everybody who sent a part, 508 at most, with a digest each: 60 KB. */
+export const MAX_STATEMENT_BYTES = 64 * 1024;
+
+/** What one provider signs in a change: a few digests, names and numbers. */
+export const MAX_HOLDING_BYTES = 1024;
+
+/** How long a change may take before its round starts to move bytes, and after. Providers hold the fresh deal bound until then. */
+export const CHANGE_LIFETIME_MS = 10 * 60_000;
+/** A slow link, so that the time of a change grows with what it moves. */
+export const CHANGE_BYTES_PER_SECOND = 256 * 1024;

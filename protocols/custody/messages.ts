@@ -9,7 +9,13 @@ import { MAX_REQUEST_BYTES } from "../identity/constants.ts";
 import { DEAL_ID_BYTES, MAX_DESCRIPTOR_BYTES, MAX_PROVIDERS, TOKEN_ID_BYTES } from "../rounds/constants.ts";
 import { MAX_LINK_BYTES, MAX_MANIFEST_BYTES, MAX_TOKEN_BYTES } from "../tokens/constants.ts";
 import { boundedBytes, fixedBytes, integer, text, timeMs } from "../wire/shape.ts";
-import { LIST_PAGE, MAX_PROOF_BYTES } from "./constants.ts";
+import {
+  LIST_PAGE,
+  MAX_CHANGE_PROOF_BYTES,
+  MAX_HOLDING_BYTES,
+  MAX_PROOF_BYTES,
+  MAX_STATEMENT_BYTES,
+} from "./constants.ts";
 
 const request = boundedBytes(2 * MAX_REQUEST_BYTES);
 const tokenId = fixedBytes(TOKEN_ID_BYTES);
@@ -49,7 +55,8 @@ export const chainShape = v.strictObject({ links, keeping });
 export const statementShape = v.strictObject({ statement: boundedBytes(MAX_LINK_BYTES) });
 export const linkShape = v.strictObject({ link });
 
-export const readyShape = v.strictObject({ tokenId });
+export const readyShape = v.strictObject({ tokenId, dealId: fixedBytes(DEAL_ID_BYTES) });
+export const locateShape = v.strictObject({ tokenId });
 export const readyAnswerShape = v.strictObject({ holdsShare: v.boolean(), holdsCiphertext: v.boolean() });
 export const showAnswerShape = v.strictObject({ proof: boundedBytes(MAX_PROOF_BYTES) });
 export const listAnswerShape = v.strictObject({
@@ -60,3 +67,23 @@ export const locateAnswerShape = v.strictObject({
   providers: v.pipe(v.array(text(64)), v.maxLength(MAX_PROVIDERS)),
 });
 export const helloAnswerShape = v.strictObject({ acceptsDeposits: v.boolean(), timeMs });
+
+/** A refresh or move. The owner's signed change request goes to everybody who has a part in it. */
+export const prepareChangeShape = v.strictObject({ request, proof: boundedBytes(MAX_PROOF_BYTES) });
+export const changeHeaderShape = v.strictObject({ request });
+const changeKeeping = boundedBytes(2 * MAX_STATEMENT_BYTES);
+export const changeKeepingShape = v.strictObject({ keeping: changeKeeping });
+export const partStatementShape = v.strictObject({ statement: boundedBytes(MAX_HOLDING_BYTES) });
+export const activateShape = v.strictObject({ request, keeping: changeKeeping });
+export const holdingShape = v.strictObject({ holding: boundedBytes(MAX_HOLDING_BYTES) });
+export const retireShape = v.strictObject({ proof: boundedBytes(MAX_CHANGE_PROOF_BYTES) });
+export const retiredShape = v.strictObject({ retired: boundedBytes(MAX_HOLDING_BYTES) });
+/** Content of the owner's signed request to give a change up. */
+/** Null: whatever is under way. */
+export const dropContentShape = v.strictObject({ tokenId, change: v.nullable(fixedBytes(DIGEST_BYTES)) });
+/** What has become of a change here. `proof` when it was completed. */
+export const changeStatusShape = v.strictObject({ tokenId, change: fixedBytes(DIGEST_BYTES) });
+export const changeStatusAnswerShape = v.strictObject({
+  state: v.picklist(["unknown", "prepared", "active", "completed"]),
+  proof: v.nullable(boundedBytes(MAX_CHANGE_PROOF_BYTES)),
+});

@@ -1,7 +1,7 @@
 /**
  * The proof of a deposit: everything that was signed about it, in one file that checks offline.
  *
- *   proof ::= CBOR { request, manifest, links, keeping, closing }
+ *   proof ::= CBOR { request, manifest, links, keeping, closing, change }
  */
 import * as v from "valibot";
 import { digestOf, equalBytes } from "../crypto/digest.ts";
@@ -12,9 +12,11 @@ import { MAX_LINK_BYTES, MAX_MANIFEST_BYTES } from "../tokens/constants.ts";
 import { type CborValue, decodeCanonical, encodeCanonical } from "../wire/codec.ts";
 import { IntercloudError } from "../wire/errors.ts";
 import { boundedBytes, parseShape } from "../wire/shape.ts";
-import { MAX_PROOF_BYTES } from "./constants.ts";
+import { type CheckedChange, readChangeProof } from "./change/change-proof.ts";
+import { MAX_CHANGE_PROOF_BYTES, MAX_PROOF_BYTES } from "./constants.ts";
 import { chainExpectation, type DepositTerms, readTerms } from "./deposit-terms.ts";
 import { closingContentShape } from "./messages.ts";
+import { originPlacement, type Placement } from "./placement.ts";
 
 const proofShape = v.strictObject({
   request: boundedBytes(MAX_PROOF_BYTES),
@@ -22,6 +24,8 @@ const proofShape = v.strictObject({
   links: v.pipe(v.array(boundedBytes(2 * MAX_LINK_BYTES)), v.maxLength(MAX_PROVIDERS)),
   keeping: boundedBytes(64 * MAX_LINK_BYTES),
   closing: boundedBytes(MAX_PROOF_BYTES),
+  /** Of the last refresh or move; null while the deposit is where its token says. */
+  change: v.nullable(boundedBytes(MAX_CHANGE_PROOF_BYTES)),
 });
 
 export type Proof = v.InferOutput<typeof proofShape>;
@@ -32,6 +36,11 @@ export interface CheckedProof {
   readonly digestFromOwner: Uint8Array;
   readonly chain: ChainReport;
   readonly links: readonly Uint8Array[];
+  /** Where the deposit is now. */
+  readonly placement: Placement;
+  /** The last refresh or move. */
+  readonly change: CheckedChange | undefined;
+  readonly parts: Proof;
 }
 
 export function encodeProof(proof: Proof): Uint8Array {
@@ -61,9 +70,27 @@ export function readProof(bytes: Uint8Array): CheckedProof {
     if (!fits)
       throw new IntercloudError("CLOSING_FOREIGN", "integrity", "the owner closed another chain than this one");
     const chain = checkChain(chainExpectation(terms, content.digestFromOwner), proof.links, proof.keeping);
-    return { terms, digestFromOwner: content.digestFromOwner, chain, links: proof.links };
+    const change = proof.change === null ? undefined : readChangeProof(proof.change);
+    if (change !== undefined) requireOwn(change, terms);
+    const placement = change?.placement ?? placed(terms, proof.keeping);
+    const { digestFromOwner } = content;
+    return { terms, digestFromOwner, chain, links: proof.links, placement, change, parts: proof };
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new IntercloudError("PROOF_BROKEN", "integrity", `this proof of a deposit does not hold: ${why}`, {}, cause);
   }
+}
+
+/** A chain that breaks may lack home's statement; the report of the chain says so. */
+function placed(terms: DepositTerms, keeping: Uint8Array): Placement {
+  try {
+    return originPlacement(terms, keeping);
+  } catch {
+    return originPlacement(terms, null);
+  }
+}
+
+function requireOwn({ change }: CheckedChange, { token, tokenId }: DepositTerms): void {
+  if (change.owner === token.owner && equalBytes(change.tokenId, tokenId)) return;
+  throw new IntercloudError("CHANGE_FOREIGN", "integrity", "the change is of another deposit");
 }

@@ -3,6 +3,7 @@ export * from "./constants.ts";
 export * from "./descriptor.ts";
 export * from "./layer.ts";
 export * from "./masks.ts";
+export * from "./provider-round.ts";
 export * from "./share.ts";
 export * from "./sum.ts";
 export * from "./zeros.ts";

@@ -4,6 +4,7 @@
  * layer under a mask and says nothing but the sum over all of them.
  */
 import { type AgreementKey, deriveKey } from "../crypto/key-agreement.ts";
+import type { PeerName } from "../wire/transport.ts";
 import type { RoundMember } from "./descriptor.ts";
 
 /**
@@ -19,6 +20,23 @@ export function maskKey(
 ): Uint8Array {
   const secret = own.agree(other);
   const key = deriveKey(secret, descriptorHash, `intercloud/mask/v1 ${provider.point} ${provider.peer}`);
+  secret.fill(0);
+  return key;
+}
+
+/**
+ * The key that two members of a round among providers have in common. Both names go into it in one order.
+ * @param own our long-lived key
+ * @param other the other member's public key
+ */
+export function pairMaskKey(
+  own: AgreementKey,
+  other: Uint8Array,
+  peers: readonly [PeerName, PeerName],
+  roundHash: Uint8Array,
+): Uint8Array {
+  const secret = own.agree(other);
+  const key = deriveKey(secret, roundHash, `intercloud/pair-mask/v1 ${[...peers].sort().join(" ")}`);
   secret.fill(0);
   return key;
 }

@@ -6,6 +6,9 @@ import { aesKeystream } from "../../protocols/crypto/keystream.ts";
 import { peerNameOf } from "../../protocols/crypto/peer-name.ts";
 import { newSigner, type Signer } from "../../protocols/crypto/signing.ts";
 import {
+  type Changed,
+  type ChangeOptions,
+  changeDeposit,
   type Deposited,
   type DepositOptions,
   deposit,
@@ -65,6 +68,8 @@ export interface World {
   stranger(): CustodyUser;
   put(message: Uint8Array, options?: Partial<DepositOptions>): Promise<Deposited>;
   get(tokenText: string, options?: Partial<RetrieveOptions>, user?: CustodyUser): Promise<Uint8Array>;
+  /** A refresh; with a destination, a move. */
+  change(tokenText: string, options?: Partial<ChangeOptions>, user?: CustodyUser): Promise<Changed>;
   kill(...numbers: number[]): void;
   revive(...numbers: number[]): void;
   close(): Promise<void>;
@@ -97,6 +102,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
       ...{ transport, store, clock, entropy, signer, agreementKey, isDealer },
       tools: tools(number),
       replayGuard: createReplayGuard(startedAtMs),
+      agreementKeyOf: (peer) => providers.find((each) => each.peer === peer)?.agreementKey.publicKey,
       freeBytes: async () => 2 ** 40,
       locate: async () => [],
       announce: () => {},
@@ -174,6 +180,11 @@ export async function createWorld(options: WorldOptions): Promise<World> {
       const parts: Uint8Array[] = [];
       for await (const part of message) parts.push(part.slice());
       return new Uint8Array(Buffer.concat(parts));
+    },
+    async change(tokenText, overrides, as = user) {
+      const token = parseTokenText(tokenText);
+      const options = { token, userShare: async () => undefined, keepUserShare: async () => {}, ...overrides };
+      return await changeDeposit(as, options);
     },
     kill: (...numbers) => {
       for (const number of numbers) network.kill(providers[number - 1]!.peer);

@@ -30,11 +30,11 @@ export function dealFailure(user: CustodyUser, roster: readonly PeerName[], erro
 }
 
 /** When providers that were all asked the same thing did not all do it. */
-export function askFailure(user: CustodyUser, terms: DepositTerms, failures: readonly Failure[]): unknown {
+export function askFailure(user: CustodyUser, roster: readonly PeerName[], failures: readonly Failure[]): unknown {
   const full = failures.filter(({ error }) => statusOf(error) === "full");
   if (full.length > 0) return noRoom(user, peersOf(full), full[0]?.error);
   const final = failures.find(({ error }) => error instanceof IntercloudError && !PASSING.has(error.status));
-  return final?.error ?? tooFew(user, terms, peersOf(failures), failures[0]?.error);
+  return final?.error ?? tooFew(user, roster, peersOf(failures), failures[0]?.error);
 }
 
 /** When the message did not get through. The providers before the one that failed pass on who it was, as far as they know. */
@@ -46,10 +46,10 @@ export function pourFailure(user: CustodyUser, terms: DepositTerms, error: unkno
   if (isRemote && error.status === "full") return noRoom(user, missing, error);
   // Of our own errors only these are about a provider; the others are about the message.
   const passing = isRemote ? PASSING : TRANSPORT_FAILURES;
-  return passing.has(error.status) ? tooFew(user, terms, missing, error) : error;
+  return passing.has(error.status) ? tooFew(user, terms.roster, missing, error) : error;
 }
 
-function tooFew(user: CustodyUser, { roster }: DepositTerms, missing: readonly PeerName[], cause: unknown) {
+function tooFew(user: CustodyUser, roster: readonly PeerName[], missing: readonly PeerName[], cause: unknown) {
   return notEnough(user, roster.length - missing.length, roster.length, missing, cause);
 }
 

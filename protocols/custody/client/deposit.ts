@@ -8,7 +8,7 @@ import { coefficientOf, type Route } from "../../rounds/descriptor.ts";
 import { layer } from "../../rounds/layer.ts";
 import { checkChain } from "../../tokens/chain.ts";
 import { MAX_MESSAGE_BYTES } from "../../tokens/constants.ts";
-import { hashBlocks, layeredMessage, MESSAGE_SALT_BYTES, messageDigest } from "../../tokens/message.ts";
+import { hashBlocks, layeredBytes, layeredMessage, MESSAGE_SALT_BYTES, messageDigest } from "../../tokens/message.ts";
 import type { Token } from "../../tokens/token.ts";
 import { formatTokenText } from "../../tokens/token-text.ts";
 import { IntercloudError } from "../../wire/errors.ts";
@@ -82,7 +82,10 @@ export async function deposit(user: CustodyUser, options: DepositOptions): Promi
     const [blockDigests, fresh] = await both(signal, [
       (either) => hashMessage(options, salt, either),
       async (either) => {
-        deal = await freshDeal(user, options, peers, either);
+        const lengthBytes = layeredBytes(options.source.lengthBytes);
+        const onProgress = reporter(options, "dealing", lengthBytes);
+        const { threshold } = options;
+        deal = await freshDeal(user, { providers: peers, threshold, lengthBytes, signal: either, onProgress });
         return deal;
       },
     ]);
@@ -176,7 +179,7 @@ async function sealAll(
   const content = { tokenId: terms.tokenId, digestFromOwner, chainDigest: chainDigest(links, keeping) };
   const closing = signedRequest(user, "deposit", content);
   await needAll(user, terms, "seal", { closing, links, keeping }, SEAL_TIMEOUT_MS, signal);
-  return encodeProof({ request, manifest, links: [...links], keeping, closing });
+  return encodeProof({ request, manifest, links: [...links], keeping, closing, change: null });
 }
 
 async function needAll(
@@ -190,7 +193,7 @@ async function needAll(
   const { failures } = await askAll(user, terms.roster, method, body, { timeoutMs, signal });
   if (failures.length === 0) return;
   signal.throwIfAborted();
-  throw askFailure(user, terms, failures);
+  throw askFailure(user, terms.roster, failures);
 }
 
 /** Best effort, at every provider; who cannot be reached burns it by itself when the deal expires. */

@@ -61,6 +61,34 @@ export async function findProof(
   }
 }
 
+/**
+ * The proof of the newest generation that any provider knows; asks all of them and waits for their answers.
+ * @throws what `findProof` throws.
+ */
+export async function findNewestProof(user: CustodyUser, token: TokenText, signal: AbortSignal): Promise<FoundProof> {
+  const { home, tokenId } = token;
+  const failures = new Map<PeerName, unknown>();
+  let newest: FoundProof | undefined;
+  const ask = async (peer: PeerName): Promise<void> => {
+    if (failures.has(peer)) return;
+    try {
+      const found = await showFrom(user, peer, tokenId, signal);
+      if (newest === undefined || found.proof.placement.generation > newest.proof.placement.generation) newest = found;
+    } catch (error) {
+      failures.set(peer, error);
+    }
+  };
+  const known = user.directory.providers;
+  await Promise.all([...new Set([home, ...known])].map(ask));
+  if (newest === undefined) {
+    const located = await locate(user, known, failures, tokenId, signal);
+    await Promise.all(located.filter((peer) => peer !== home && !known.includes(peer)).map(ask));
+  }
+  signal.throwIfAborted();
+  if (newest === undefined) throw bestError(user, home, failures);
+  return newest;
+}
+
 async function showFrom(
   user: CustodyUser,
   peer: PeerName,

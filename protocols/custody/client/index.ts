@@ -1,4 +1,5 @@
 /** What a user can do with its deposits. */
+export * from "./change.ts";
 export * from "./deposit.ts";
 export { type FoundProof, findProof } from "./find-proof.ts";
 export * from "./list.ts";

@@ -2,8 +2,8 @@
 import { parseShape } from "../../wire/shape.ts";
 import type { PeerName } from "../../wire/transport.ts";
 import { CUSTODY_PROTOCOL } from "../constants.ts";
-import type { DepositTerms } from "../deposit-terms.ts";
 import { readyAnswerShape } from "../messages.ts";
+import type { Placement } from "../placement.ts";
 import type { CustodyUser } from "./user.ts";
 
 /** A living provider answers within a round trip; later answers are still used if the retrieval goes on. */
@@ -22,13 +22,18 @@ export interface ReadySurvey {
   until(enough: (ready: readonly ReadyProvider[]) => boolean): Promise<void>;
 }
 
-export function surveyReady(user: CustodyUser, terms: DepositTerms, signal: AbortSignal): ReadySurvey {
+export function surveyReady(
+  user: CustodyUser,
+  tokenId: Uint8Array,
+  { manifest, roster }: Placement,
+  signal: AbortSignal,
+): ReadySurvey {
   const ready: ReadyProvider[] = [];
   let wake = Promise.withResolvers<void>();
-  const asked = terms.roster.map(async (peer, i) => {
+  const asked = roster.map(async (peer, i) => {
     try {
       const options = { timeoutMs: READY_TIMEOUT_MS, signal };
-      const body = { tokenId: terms.tokenId };
+      const body = { tokenId, dealId: manifest.dealId };
       const answer = await user.transport.ask(peer, CUSTODY_PROTOCOL, "ready", body, options);
       const { holdsShare, holdsCiphertext } = parseShape(readyAnswerShape, answer, "ready");
       if (holdsShare) ready.push({ peer, point: i + 1, holdsCiphertext });

@@ -7,18 +7,19 @@ import type { Token } from "../../tokens/token.ts";
 import type { TokenText } from "../../tokens/token-text.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import type { PeerName } from "../../wire/transport.ts";
+import { keepersOf } from "../placement.ts";
 import { checkedMessage, WrongBytes } from "./checked-blocks.ts";
 import { fastestMembers, isEnough, membersKey, otherMembers, usable } from "./choose-members.ts";
 import { type FoundProof, findProof } from "./find-proof.ts";
 import { type ReadyProvider, type ReadySurvey, surveyReady } from "./ready-survey.ts";
-import { RoundFailure, roundBytes } from "./round.ts";
+import { type Located, RoundFailure, roundBytes } from "./round.ts";
 import { type CustodyUser, notEnough } from "./user.ts";
 
 export interface RetrieveOptions {
   readonly token: TokenText;
   readonly route: Route;
-  /** Protocol 2: the user's share of a deposit, by its token id; undefined when it is not here. */
-  userShare(tokenId: Uint8Array): Promise<Uint8Array | undefined>;
+  /** Protocol 2: the user's share of a deposit on the deal that it is on now; undefined when it is not here. */
+  userShare(tokenId: Uint8Array, dealId: Uint8Array): Promise<Uint8Array | undefined>;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: RetrieveProgress) => void;
   /** Something went wrong and was mended; worth telling a person. */
@@ -59,9 +60,9 @@ export async function retrieve(user: CustodyUser, options: RetrieveOptions): Pro
   const signal = options.signal ?? new AbortController().signal;
   const { proof } = await findProof(user, options.token, signal);
   requireChain(user, proof);
-  const { terms } = proof;
-  const { token } = terms;
-  const userShare = token.protocol === 2 ? await options.userShare(terms.tokenId) : undefined;
+  const { terms, placement } = proof;
+  const { token, tokenId } = terms;
+  const userShare = token.protocol === 2 ? await options.userShare(tokenId, placement.manifest.dealId) : undefined;
   if (token.protocol === 2 && userShare === undefined) {
     const message =
       "this deposit needs the user's own share (Protocol 2), and it is not in this home; use the home that made it";
@@ -72,11 +73,11 @@ export async function retrieve(user: CustodyUser, options: RetrieveOptions): Pro
   const run: Run = {
     user,
     options,
-    terms,
+    ...{ token, tokenId, placement },
     userShare,
     route: options.route,
-    count: token.threshold - (userShare === undefined ? 0 : 1),
-    survey: surveyReady(user, terms, either),
+    count: placement.manifest.threshold - (userShare === undefined ? 0 : 1),
+    survey: surveyReady(user, tokenId, placement, either),
     excluded: new Set(),
     tried: new Set(),
     signal: either,
@@ -90,10 +91,10 @@ export async function retrieve(user: CustodyUser, options: RetrieveOptions): Pro
   return { token, message: messageOf(run, over) };
 }
 
-interface Run {
+interface Run extends Located {
   readonly user: CustodyUser;
   readonly options: RetrieveOptions;
-  readonly terms: FoundProof["proof"]["terms"];
+  readonly token: Token;
   readonly userShare: Uint8Array | undefined;
   route: Route;
   /** How many providers a round needs. */
@@ -107,9 +108,9 @@ interface Run {
 }
 
 async function* messageOf(run: Run, over: AbortController): AsyncIterable<Uint8Array> {
-  const { user, options, terms } = run;
-  const checked = checkedMessage(terms.token);
-  const progress = { doneBytes: 0, totalBytes: terms.token.lengthBytes };
+  const { user, options, token } = run;
+  const checked = checkedMessage(token);
+  const progress = { doneBytes: 0, totalBytes: token.lengthBytes };
   try {
     while (!checked.isComplete()) {
       const members = await nextMembers(run, run.tried.size > 0);
@@ -117,7 +118,7 @@ async function* messageOf(run: Run, over: AbortController): AsyncIterable<Uint8A
       // Once is enough: what was on its way is still read after it, and then comes the end.
       let readerStalled = false;
       try {
-        for await (const pieces of checked.blocks(roundBytes(user, terms, plan, run.signal))) {
+        for await (const pieces of checked.blocks(roundBytes(user, run, plan, run.signal))) {
           for (const piece of pieces) {
             const givenAtMs = user.clock.nowMs();
             yield piece;
@@ -180,12 +181,12 @@ function requireChain(user: CustodyUser, proof: FoundProof["proof"]): void {
 }
 
 function tooFew(run: Run, candidates: readonly ReadyProvider[]): IntercloudError {
-  const { user, terms, count } = run;
-  const missing = terms.roster.filter((peer) => !candidates.some((each) => each.peer === peer));
+  const { user, placement, count } = run;
+  const missing = placement.roster.filter((peer) => !candidates.some((each) => each.peer === peer));
   if (candidates.length >= count) {
     const message =
       "enough providers answered, but none of those that keep the ciphertext; try again when one of them is up";
-    const details = { answered: candidates.length, needed: count, peers: terms.roster.slice(0, terms.token.copies) };
+    const details = { answered: candidates.length, needed: count, peers: keepersOf(placement) };
     return new IntercloudError("NO_CIPHERTEXT", "unreachable", message, details);
   }
   return notEnough(user, candidates.length, count, missing);

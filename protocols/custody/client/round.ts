@@ -15,7 +15,7 @@ import { IntercloudError } from "../../wire/errors.ts";
 import type { Channel, PeerName } from "../../wire/transport.ts";
 import { abortOn } from "../abort-on.ts";
 import { CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS, REQUEST_LIFETIME_MS } from "../constants.ts";
-import type { DepositTerms } from "../deposit-terms.ts";
+import type { Placement } from "../placement.ts";
 import type { ReadyProvider } from "./ready-survey.ts";
 import { agreementKeyOf, type CustodyUser, signedRequest } from "./user.ts";
 
@@ -26,6 +26,12 @@ export interface RoundPlan {
   readonly offsetBytes: number;
   /** Protocol 2: the user's own share. */
   readonly userShare: Uint8Array | undefined;
+}
+
+/** A deposit and where it is. */
+export interface Located {
+  readonly tokenId: Uint8Array;
+  readonly placement: Placement;
 }
 
 /** A provider that we asked did not do its part; in the chain route it may be one before it. */
@@ -43,19 +49,19 @@ export class RoundFailure extends IntercloudError {
 /** The layered message from the plan's offset to its end. @throws RoundFailure. */
 export async function* roundBytes(
   user: CustodyUser,
-  terms: DepositTerms,
+  { tokenId, placement }: Located,
   plan: RoundPlan,
   signal: AbortSignal,
 ): AsyncIterable<Uint8Array> {
   const ephemeral = newAgreementKey(user.entropy);
-  const descriptor = makeDescriptor(user, terms, plan, ephemeral.publicKey);
+  const descriptor = makeDescriptor(user, { tokenId, placement }, plan, ephemeral.publicKey);
   const encoded = encodeDescriptor(descriptor);
   const request = signedRequest(user, "retrieve", { descriptor: encoded });
   const roundHash = descriptorHash(encoded);
   const maskKeys = descriptor.members.map((member) =>
     maskKey(ephemeral, agreementKeyOf(user, member.peer), member, roundHash),
   );
-  const point = terms.roster.length + 1;
+  const point = placement.roster.length + 1;
   const share =
     plan.userShare === undefined
       ? undefined
@@ -96,20 +102,25 @@ function endedEarly(): IntercloudError {
   return new IntercloudError("CANCELLED", "cancelled", "the retrieval ended early");
 }
 
-function makeDescriptor(user: CustodyUser, terms: DepositTerms, plan: RoundPlan, userKey: Uint8Array): RoundDescriptor {
+function makeDescriptor(
+  user: CustodyUser,
+  { tokenId, placement: { manifest, roster } }: Located,
+  plan: RoundPlan,
+  userKey: Uint8Array,
+): RoundDescriptor {
   return {
     version: 1,
     kind: "retrieve",
     route: plan.route,
-    dealId: terms.token.dealId,
-    tokenId: terms.tokenId,
+    dealId: manifest.dealId,
+    tokenId,
     members: plan.members.map(({ point, peer }) => ({ point, peer })),
-    userPoint: plan.userShare === undefined ? null : terms.roster.length + 1,
+    userPoint: plan.userShare === undefined ? null : roster.length + 1,
     requester: user.transport.peer,
     userKey,
     nonce: user.entropy(NONCE_BYTES),
     offsetBytes: plan.offsetBytes,
-    lengthBytes: terms.manifest.lengthBytes - plan.offsetBytes,
+    lengthBytes: manifest.lengthBytes - plan.offsetBytes,
     expiresAtMs: user.clock.nowMs() + REQUEST_LIFETIME_MS,
   };
 }

@@ -34,7 +34,8 @@ export async function bind(provider: CustodyProvider, body: CborValue, context: 
   }
   provider.replayGuard.admit(request, nowMs);
   const ciphertextBytes = keepers(terms).includes(provider.transport.peer) ? terms.manifest.lengthBytes : 0;
-  await requireRoom(provider, terms, ciphertextBytes);
+  requireSize(provider, terms);
+  await requireRoom(provider, terms.token.owner, ciphertextBytes);
   const storedBytes = ciphertextBytes + (entry.corrected ? terms.manifest.lengthBytes : 0);
 
   await withDeal(provider.store, terms.manifest.dealId, async () => {
@@ -58,6 +59,7 @@ export async function bind(provider: CustodyProvider, body: CborValue, context: 
       links: [],
       keeping: null,
       closing: null,
+      change: null,
       holdsCiphertext: false,
       storedBytes,
     };
@@ -68,15 +70,18 @@ export async function bind(provider: CustodyProvider, body: CborValue, context: 
   return {};
 }
 
-async function requireRoom(provider: CustodyProvider, terms: DepositTerms, ciphertextBytes: number): Promise<void> {
+function requireSize({ limits }: CustodyProvider, { token }: DepositTerms): void {
+  if (token.lengthBytes <= limits.maxMessageBytes) return;
+  throw new IntercloudError("TOO_LARGE", "full", "the message is larger than we take", {
+    limitBytes: limits.maxMessageBytes,
+  });
+}
+
+/** @throws IntercloudError OVER_QUOTA, DISK_FULL. */
+export async function requireRoom(provider: CustodyProvider, owner: string, ciphertextBytes: number): Promise<void> {
   const { limits, store } = provider;
-  if (terms.token.lengthBytes > limits.maxMessageBytes) {
-    throw new IntercloudError("TOO_LARGE", "full", "the message is larger than we take", {
-      limitBytes: limits.maxMessageBytes,
-    });
-  }
   let usedBytes = ciphertextBytes;
-  for await (const [, storedBytes] of ownedTokens(store, terms.token.owner)) usedBytes += storedBytes;
+  for await (const [, storedBytes] of ownedTokens(store, owner)) usedBytes += storedBytes;
   if (usedBytes > limits.maxOwnerBytes) {
     throw new IntercloudError("OVER_QUOTA", "full", "the owner has as much here as it may; destroy something first", {
       limitBytes: limits.maxOwnerBytes,

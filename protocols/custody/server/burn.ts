@@ -7,23 +7,17 @@ import { IntercloudError } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
 import { abandonContentShape, requestShape } from "../messages.ts";
 import type { ActiveDeposits } from "./active.ts";
-import {
-  burnDeposit,
-  ciphertextName,
-  loadDeposit,
-  removeOrphans,
-  type StoredDeposit,
-  unsealedDeposits,
-} from "./deposit-record.ts";
+import { burnDeposit, ciphertextName, findDeposit, type StoredDeposit, unsealedDeposits } from "./deposit-record.ts";
+import { removeOrphans } from "./orphans.ts";
 import type { CustodyProvider } from "./provider.ts";
 
 /** After a step failed. A deposit that was sealed meanwhile, or is gone, stays as it is. */
 export async function burnUnsealed(provider: CustodyProvider, tokenId: Uint8Array): Promise<void> {
-  const found = await find(provider, tokenId);
+  const found = await findDeposit(provider.store, tokenId);
   // Abandoned meanwhile: what the step has stored after that belongs to nothing.
   if (found === undefined) return await provider.store.bodies.remove(ciphertextName(tokenId));
   await withDeal(provider.store, found.terms.manifest.dealId, async () => {
-    const deposit = await find(provider, tokenId);
+    const deposit = await findDeposit(provider.store, tokenId);
     if (deposit === undefined || deposit.record.state === "sealed") return;
     await burnDeposit(provider.store, deposit);
     provider.observe({ kind: "burnt", tokenId });
@@ -62,7 +56,7 @@ async function findOwn(
   tokenId: Uint8Array | null,
   dealId: Uint8Array,
 ): Promise<StoredDeposit | undefined> {
-  const found = tokenId === null ? undefined : await find(provider, tokenId);
+  const found = tokenId === null ? undefined : await findDeposit(provider.store, tokenId);
   if (found === undefined) return undefined;
   if (found.terms.token.owner !== identity) {
     throw new IntercloudError("NOT_THE_OWNER", "refused", "only the owner can give up a deposit");
@@ -78,18 +72,9 @@ async function findOwn(
  * deal expires. Later sweeps burn what has expired.
  */
 export async function sweepDeposits(provider: CustodyProvider, atStart: boolean): Promise<void> {
-  if (atStart) await removeOrphans(provider.store);
+  if (atStart) await removeOrphans(provider);
   for await (const { record, terms } of unsealedDeposits(provider.store)) {
     const expired = terms.manifest.expiresAtMs < provider.clock.nowMs();
     if (expired || (atStart && record.state === "bound")) await burnUnsealed(provider, terms.tokenId);
-  }
-}
-
-async function find(provider: CustodyProvider, tokenId: Uint8Array): Promise<StoredDeposit | undefined> {
-  try {
-    return await loadDeposit(provider.store, tokenId);
-  } catch (error) {
-    if (error instanceof IntercloudError && error.code === "NO_SUCH_DEPOSIT") return undefined;
-    throw error;
   }
 }

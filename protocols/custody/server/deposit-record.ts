@@ -6,14 +6,16 @@ import * as v from "valibot";
 import { digestOf } from "../../crypto/digest.ts";
 import { burnDeal, hexOf, idOfHex } from "../../dealing/held-deal.ts";
 import { checkKeptRequest } from "../../identity/request.ts";
-import { MAX_PROVIDERS } from "../../rounds/constants.ts";
+import { MAX_PROVIDERS, TOKEN_ID_BYTES } from "../../rounds/constants.ts";
 import type { Change, Store } from "../../storage/index.ts";
 import { MAX_LINK_BYTES, MAX_MANIFEST_BYTES } from "../../tokens/constants.ts";
 import { type CborValue, decodeCanonical, encodeCanonical } from "../../wire/codec.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import { boundedBytes, integer, parseShape } from "../../wire/shape.ts";
-import { MAX_PROOF_BYTES } from "../constants.ts";
+import { readChangeProof } from "../change/change-proof.ts";
+import { MAX_CHANGE_PROOF_BYTES, MAX_PROOF_BYTES } from "../constants.ts";
 import { type DepositTerms, readTerms } from "../deposit-terms.ts";
+import { originPlacement, type Placement } from "../placement.ts";
 
 const recordShape = v.strictObject({
   version: v.literal(1),
@@ -27,6 +29,8 @@ const recordShape = v.strictObject({
   links: v.pipe(v.array(boundedBytes(2 * MAX_LINK_BYTES)), v.maxLength(MAX_PROVIDERS)),
   keeping: v.nullable(boundedBytes(64 * MAX_LINK_BYTES)),
   closing: v.nullable(boundedBytes(MAX_PROOF_BYTES)),
+  /** The proof of the last refresh or move; null while the deposit is where the token says. */
+  change: v.nullable(boundedBytes(MAX_CHANGE_PROOF_BYTES)),
   /** Whether the ciphertext is here, synced. */
   holdsCiphertext: v.boolean(),
   /** Bytes on disk that count against the owner's quota. */
@@ -38,23 +42,23 @@ export type DepositRecord = Readonly<v.InferOutput<typeof recordShape>>;
 export interface StoredDeposit {
   readonly record: DepositRecord;
   readonly terms: DepositTerms;
+  /** Where it is now. */
+  readonly placement: Placement;
 }
 
 const RECORD_PREFIX = "deposit/";
 
 const CIPHERTEXT_PREFIX = "ciphertext-";
 
-export function ciphertextName(tokenId: Uint8Array): string {
-  return CIPHERTEXT_PREFIX + hexOf(tokenId);
+/** Each generation has a ciphertext of its own. */
+export function ciphertextName(tokenId: Uint8Array, generation = 0): string {
+  return `${CIPHERTEXT_PREFIX}${hexOf(tokenId)}${generation === 0 ? "" : `-${generation}`}`;
 }
 
-/** Removes ciphertexts without a record: a crash in the middle of a burn leaves them. */
-export async function removeOrphans(store: Store): Promise<void> {
-  for await (const name of store.bodies.names()) {
-    if (!name.startsWith(CIPHERTEXT_PREFIX)) continue;
-    const record = await store.get(RECORD_PREFIX + name.slice(CIPHERTEXT_PREFIX.length));
-    if (record === undefined) await store.bodies.remove(name);
-  }
+/** Undefined for a body that is no ciphertext. */
+export function tokenIdOfCiphertext(name: string): Uint8Array | undefined {
+  if (!name.startsWith(CIPHERTEXT_PREFIX)) return undefined;
+  return idOfHex(name.slice(CIPHERTEXT_PREFIX.length, CIPHERTEXT_PREFIX.length + 2 * TOKEN_ID_BYTES));
 }
 
 export function depositChange(tokenId: Uint8Array, record: DepositRecord): Change {
@@ -63,15 +67,19 @@ export function depositChange(tokenId: Uint8Array, record: DepositRecord): Chang
 
 /** @throws IntercloudError NO_SUCH_DEPOSIT. */
 export async function loadDeposit(store: Store, tokenId: Uint8Array): Promise<StoredDeposit> {
+  const deposit = await findDeposit(store, tokenId);
+  if (deposit !== undefined) return deposit;
+  throw noSuchDeposit();
+}
+
+export function noSuchDeposit(): IntercloudError {
+  const text = "there is no such deposit here; it may be at another provider";
+  return new IntercloudError("NO_SUCH_DEPOSIT", "not-found", text);
+}
+
+export async function findDeposit(store: Store, tokenId: Uint8Array): Promise<StoredDeposit | undefined> {
   const value = await store.get(RECORD_PREFIX + hexOf(tokenId));
-  if (value === undefined) {
-    throw new IntercloudError(
-      "NO_SUCH_DEPOSIT",
-      "not-found",
-      "there is no such deposit here; it may be at another provider",
-    );
-  }
-  return stored(readRecord(value));
+  return value && stored(readRecord(value));
 }
 
 function readRecord(value: Uint8Array): DepositRecord {
@@ -79,16 +87,28 @@ function readRecord(value: Uint8Array): DepositRecord {
 }
 
 function stored(record: DepositRecord): StoredDeposit {
-  return { record, terms: readTerms(checkKeptRequest(record.request, "deposit"), record.manifest) };
+  const terms = readTerms(checkKeptRequest(record.request, "deposit"), record.manifest);
+  const placement =
+    record.change === null ? originPlacement(terms, record.keeping) : readChangeProof(record.change).placement;
+  return { record, terms, placement };
 }
 
 /** Forgets a deposit: seed, correction, ciphertext and record. The deal's id stays burnt for ever. */
-export async function burnDeposit(store: Store, { terms, record }: StoredDeposit): Promise<void> {
-  const { tokenId, token, manifest } = terms;
+export async function burnDeposit(store: Store, { terms, record, placement }: StoredDeposit): Promise<void> {
+  const { tokenId, token } = terms;
   const changes: Change[] = [{ kind: "delete", key: RECORD_PREFIX + hexOf(tokenId) }];
   if (record.state === "sealed") changes.push({ kind: "delete", key: ownerKey(token.owner, tokenId) });
-  await burnDeal(store, manifest.dealId, changes);
-  await store.bodies.remove(ciphertextName(tokenId));
+  await burnDeal(store, placement.manifest.dealId, changes);
+  await store.bodies.remove(ciphertextName(tokenId, placement.generation));
+}
+
+/** What makes a sealed deposit unknown here, apart from its share. */
+export function noDepositChanges({ terms }: StoredDeposit): Change[] {
+  const { tokenId, token } = terms;
+  return [
+    { kind: "delete", key: RECORD_PREFIX + hexOf(tokenId) },
+    { kind: "delete", key: ownerKey(token.owner, tokenId) },
+  ];
 }
 
 /** Lists a sealed deposit under its owner. */

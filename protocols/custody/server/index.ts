@@ -3,6 +3,12 @@ import type { Handlers } from "../../wire/transport.ts";
 import { createActiveDeposits } from "./active.ts";
 import { bind } from "./bind.ts";
 import { abandon } from "./burn.ts";
+import { activate } from "./change/activate.ts";
+import { changeStatus, dropOwn } from "./change/give-up.ts";
+import { changeCiphertext, changeCopy, changePart } from "./change/members.ts";
+import { prepareChange } from "./change/prepare.ts";
+import { retire } from "./change/retire.ts";
+import { transfer } from "./change/transfer.ts";
 import { collect, part } from "./collect.ts";
 import { receiveCopy } from "./keep.ts";
 import { pour } from "./pour.ts";
@@ -13,6 +19,7 @@ import { seal } from "./seal.ts";
 
 export { sweepDeposits } from "./burn.ts";
 export type { CustodyEvent, CustodyLimits, CustodyProvider } from "./provider.ts";
+export { settleCustody } from "./settle.ts";
 
 export function custodyHandlers(provider: CustodyProvider): Handlers {
   const active = createActiveDeposits();
@@ -26,6 +33,11 @@ export function custodyHandlers(provider: CustodyProvider): Handlers {
       show: (body) => show(provider, body),
       list: (body) => list(provider, body),
       locate: (body, context) => locate(provider, body, context),
+      "change-prepare": (body) => prepareChange(provider, body),
+      "change-activate": (body) => activate(provider, body),
+      "change-retire": (body, context) => retire(provider, body, context),
+      "change-drop": (body) => dropOwn(provider, active, body),
+      "change-status": (body) => changeStatus(provider, body),
     },
     channels: {
       pour: (channel, header, context) => pour(provider, active, channel, header, context),
@@ -33,6 +45,10 @@ export function custodyHandlers(provider: CustodyProvider): Handlers {
       part: (channel, header, context) => part(provider, active, channel, header, context),
       copy: (channel, header, context) => receiveCopy(provider, active, channel, header, context),
       retrieve: (channel, header, context) => retrieve(provider, channel, header, context),
+      "change-transfer": (channel, header, context) => transfer(provider, active, channel, header, context),
+      "change-part": (channel, header, context) => changePart(provider, channel, header, context),
+      "change-ciphertext": (channel, header, context) => changeCiphertext(provider, channel, header, context),
+      "change-copy": (channel, header, context) => changeCopy(provider, active, channel, header, context),
     },
   };
 }

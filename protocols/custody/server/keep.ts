@@ -11,6 +11,7 @@ import { CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS } from "../constants.ts";
 import { chainExpectation, type DepositTerms, keepers } from "../deposit-terms.ts";
 import { chainShape, depositHeaderShape } from "../messages.ts";
 import type { ActiveDeposits } from "./active.ts";
+import { allOrFirstCause } from "./all-or-first-cause.ts";
 import { ciphertextName, loadDeposit } from "./deposit-record.ts";
 import type { CustodyProvider } from "./provider.ts";
 import { advance } from "./sign-own-link.ts";
@@ -103,14 +104,6 @@ async function openCopies(
       abortOn(signal, copy);
     });
   await allOrFirstCause(opening);
-}
-
-/** Waits for all; throws what failed first by itself, not what was stopped because of it. */
-async function allOrFirstCause(tasks: readonly Promise<unknown>[]): Promise<void> {
-  const failures: unknown[] = [];
-  await Promise.all(tasks.map((task) => task.catch((error) => void failures.push(error))));
-  if (failures.length === 0) return;
-  throw failures.find((error) => !(error instanceof IntercloudError && error.code === "STOPPED")) ?? failures[0];
 }
 
 function keepingFor(

@@ -19,6 +19,8 @@ export interface CustodyProvider {
   readonly agreementKey: AgreementKey;
   readonly tools: RoundTools;
   readonly replayGuard: ReplayGuard;
+  /** X25519 keys of the federation's providers, for masks in rounds among providers. */
+  agreementKeyOf(peer: PeerName): Uint8Array | undefined;
   /** Dealers of the federation, whose manifests may be bound. */
   isDealer(peer: PeerName): boolean;
   /** Room on the disk that holds bodies. */
@@ -40,4 +42,8 @@ export interface CustodyLimits {
 /** What the node logs and counts. No secrets, no text from a peer. */
 export type CustodyEvent =
   | { readonly kind: "bound" | "linked" | "sealed" | "burnt" | "copied"; readonly tokenId: Uint8Array }
+  | {
+      readonly kind: "change-prepared" | "change-active" | "change-dropped" | "changed" | "moved-away";
+      readonly tokenId: Uint8Array;
+    }
   | { readonly kind: "served"; readonly tokenId: Uint8Array; readonly lengthBytes: number };

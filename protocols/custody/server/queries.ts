@@ -5,10 +5,18 @@ import { IntercloudError } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
 import type { Context, PeerName } from "../../wire/transport.ts";
 import { LIST_PAGE, RESERVED_DISK_BYTES } from "../constants.ts";
-import { depositContentShape, listContentShape, readyShape, requestShape, showContentShape } from "../messages.ts";
+import {
+  depositContentShape,
+  listContentShape,
+  locateShape,
+  readyShape,
+  requestShape,
+  showContentShape,
+} from "../messages.ts";
 import { encodeProof } from "../proof.ts";
 import { loadDeposit, ownedTokens } from "./deposit-record.ts";
 import type { CustodyProvider } from "./provider.ts";
+import { loadServing } from "./serving.ts";
 
 /** Whether we would take part in a deposit now. */
 export async function hello(provider: CustodyProvider): Promise<CborValue> {
@@ -16,12 +24,11 @@ export async function hello(provider: CustodyProvider): Promise<CborValue> {
   return { acceptsDeposits, timeMs: provider.clock.nowMs() };
 }
 
-/** What we hold of a deposit. Open to whoever knows its id, which nobody can guess; says nothing about its contents. */
+/** What we hold of a deposit's generation. Open to whoever knows its id, which nobody can guess; says nothing about its contents. */
 export async function ready(provider: CustodyProvider, body: CborValue): Promise<CborValue> {
-  const { tokenId } = parseShape(readyShape, body, "ready");
-  const { record } = await loadDeposit(provider.store, tokenId);
-  const sealed = record.state === "sealed";
-  return { holdsShare: sealed, holdsCiphertext: sealed && record.holdsCiphertext };
+  const { tokenId, dealId } = parseShape(readyShape, body, "ready");
+  const { holdsCiphertext } = await loadServing(provider.store, tokenId, dealId);
+  return { holdsShare: true, holdsCiphertext };
 }
 
 export async function show(provider: CustodyProvider, body: CborValue): Promise<CborValue> {
@@ -36,8 +43,8 @@ export async function show(provider: CustodyProvider, body: CborValue): Promise<
   if (terms.token.owner !== request.identity) {
     throw new IntercloudError("NOT_THE_OWNER", "refused", "only the owner may see this deposit");
   }
-  const { manifest, links, keeping, closing } = record;
-  return { proof: encodeProof({ request: record.request, manifest, links, keeping, closing }) };
+  const { manifest, links, keeping, closing, change } = record;
+  return { proof: encodeProof({ request: record.request, manifest, links, keeping, closing, change }) };
 }
 
 /** The asker's own deposits, a page at a time, in the order of their ids. */
@@ -65,6 +72,6 @@ function requireAsked(provider: CustodyProvider, asked: PeerName): void {
 
 /** Who may keep a ciphertext, by the DHT. */
 export async function locate(provider: CustodyProvider, body: CborValue, context: Context): Promise<CborValue> {
-  const { tokenId } = parseShape(readyShape, body, "locate");
+  const { tokenId } = parseShape(locateShape, body, "locate");
   return { providers: await provider.locate(tokenId, context.signal) };
 }

@@ -4,7 +4,6 @@
  * Either way a member gives out nothing but what came in (or nothing), its layer and its mask, added up.
  */
 import { pipe } from "it-pipe";
-import { equalBytes } from "../../crypto/digest.ts";
 import { checkRequest } from "../../identity/request.ts";
 import { decodeDescriptor, descriptorHash, type RoundDescriptor } from "../../rounds/descriptor.ts";
 import { zeros } from "../../rounds/zeros.ts";
@@ -14,11 +13,11 @@ import { parseShape } from "../../wire/shape.ts";
 import type { Channel, Context, PeerName } from "../../wire/transport.ts";
 import { abortOn } from "../abort-on.ts";
 import { CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS } from "../constants.ts";
-import type { DepositTerms } from "../deposit-terms.ts";
 import { requestShape, retrieveContentShape } from "../messages.ts";
-import { ciphertextName, loadDeposit, type StoredDeposit } from "./deposit-record.ts";
+import { ciphertextName } from "./deposit-record.ts";
 import { ownLayer } from "./own-layer.ts";
 import type { CustodyProvider } from "./provider.ts";
+import { loadServing, type Serving } from "./serving.ts";
 
 export async function retrieve(
   provider: CustodyProvider,
@@ -31,15 +30,15 @@ export async function retrieve(
   const request = checkRequest(message.request, "retrieve", nowMs);
   const content = parseShape(retrieveContentShape, request.content, "retrieve request");
   const descriptor = decodeDescriptor(content.descriptor);
-  const deposit = await loadDeposit(provider.store, descriptor.tokenId);
-  requireOwner(deposit, request.identity);
-  requireRound(deposit.terms, descriptor, nowMs);
+  const serving = await loadServing(provider.store, descriptor.tokenId, descriptor.dealId);
+  requireOwner(serving, request.identity);
+  requireRound(serving, descriptor, nowMs);
   requireAsker(descriptor, provider.transport.peer, context.from);
   provider.replayGuard.admit(request, nowMs);
 
   const transform = await ownLayer(provider, descriptor, descriptorHash(content.descriptor));
   const release = abortOn(context.signal, channel);
-  const input = await openInput(provider, deposit, descriptor, message.request, context.signal);
+  const input = await openInput(provider, serving, descriptor, message.request, context.signal);
   try {
     const sent = await pipe(input.bytes, transform, (source: AsyncIterable<Uint8Array>) => channel.sendBody(source));
     await channel.close();
@@ -60,13 +59,13 @@ interface Input {
 
 async function openInput(
   provider: CustodyProvider,
-  deposit: StoredDeposit,
+  serving: Serving,
   descriptor: RoundDescriptor,
   request: Uint8Array,
   signal: AbortSignal,
 ): Promise<Input> {
   const position = descriptor.members.findIndex((member) => member.peer === provider.transport.peer);
-  if (position === 0) return { bytes: ciphertext(provider, deposit, descriptor) };
+  if (position === 0) return { bytes: ciphertext(provider, serving, descriptor) };
   if (descriptor.route === "fanout") return { bytes: zeros(descriptor.lengthBytes) };
   const peer = descriptor.members[position - 1]!.peer;
   const options = { timeoutMs: OPEN_TIMEOUT_MS, signal };
@@ -78,13 +77,14 @@ async function openInput(
 /** The round's range of the ciphertext. */
 function ciphertext(
   provider: CustodyProvider,
-  { record, terms }: StoredDeposit,
+  { terms, placement, holdsCiphertext }: Serving,
   { offsetBytes, lengthBytes }: RoundDescriptor,
 ): AsyncIterable<Uint8Array> {
-  if (!record.holdsCiphertext) {
+  if (!holdsCiphertext) {
     throw new IntercloudError("NO_CIPHERTEXT", "not-found", "we keep no copy of this ciphertext; ask another provider");
   }
-  return take(provider.store.bodies.read(ciphertextName(terms.tokenId), offsetBytes), lengthBytes);
+  const name = ciphertextName(terms.tokenId, placement.generation);
+  return take(provider.store.bodies.read(name, offsetBytes), lengthBytes);
 }
 
 async function* take(source: AsyncIterable<Uint8Array>, lengthBytes: number): AsyncIterable<Uint8Array> {
@@ -100,10 +100,7 @@ async function* take(source: AsyncIterable<Uint8Array>, lengthBytes: number): As
   }
 }
 
-function requireOwner({ record, terms }: StoredDeposit, identity: string): void {
-  if (record.state !== "sealed") {
-    throw new IntercloudError("NO_SUCH_DEPOSIT", "not-found", "this deposit was never completed");
-  }
+function requireOwner({ terms }: Serving, identity: string): void {
   if (terms.token.owner !== identity) {
     throw new IntercloudError("NOT_THE_OWNER", "refused", "only the owner may have this deposit");
   }
@@ -119,13 +116,12 @@ function requireAsker(descriptor: RoundDescriptor, self: PeerName, from: PeerNam
 }
 
 /** Protocol 3 needs t providers; Protocol 2 t-1 and the user's own share. */
-function requireRound(terms: DepositTerms, descriptor: RoundDescriptor, nowMs: number): void {
-  const { token, manifest, roster } = terms;
-  const withUser = token.protocol === 2;
-  const count = token.threshold - (withUser ? 1 : 0);
+function requireRound({ terms, placement }: Serving, descriptor: RoundDescriptor, nowMs: number): void {
+  const { manifest, roster } = placement;
+  const withUser = terms.token.protocol === 2;
+  const count = manifest.threshold - (withUser ? 1 : 0);
   const right =
     descriptor.kind === "retrieve" &&
-    equalBytes(descriptor.dealId, token.dealId) &&
     descriptor.members.length === count &&
     descriptor.members.every((member) => roster[member.point - 1] === member.peer) &&
     descriptor.userPoint === (withUser ? roster.length + 1 : null) &&

@@ -9,7 +9,7 @@ import { loadHeldDeal, shareOf } from "../../../protocols/dealing/index.ts";
 import { lagrangeCoefficients, simdKernel } from "../../../protocols/field/index.ts";
 import { layer } from "../../../protocols/rounds/index.ts";
 import { parseTokenText } from "../../../protocols/tokens/token-text.ts";
-import { learns, smallestCoalition } from "../../support/audit/rank.ts";
+import { learns, smallestCoalition, subsets } from "../../support/audit/rank.ts";
 import { type Audit, startAudit } from "../../support/audit/recorder.ts";
 import { bytesOf, collect, sourceOf } from "../../support/bytes.ts";
 
@@ -56,6 +56,63 @@ test.each(SIZES)("Protocol 2, n=$n t=$t: t providers are needed", async ({ n, t 
   expect(smallestCoalition(providers, [0])).toHaveLength(t);
   expect(learns(links, [0])).toBe(false);
 });
+
+/** How many of each side must come together: t old ones or t new ones, whatever the others add. */
+const CHANGES = [
+  { n: 2, t: 2, to: [1, 2], t2: 2 },
+  { n: 3, t: 2, to: [2, 3], t2: 2 },
+  { n: 3, t: 3, to: [1, 2, 3, 4], t2: 2 },
+  { n: 4, t: 2, to: [3, 4, 5, 6], t2: 3 },
+  { n: 4, t: 3, to: [5, 6, 7], t2: 2 },
+  { n: 5, t: 3, to: [4, 5, 6, 7], t2: 3 },
+];
+
+test.each(SIZES)("refreshed twice and read in between, n=$n t=$t: t providers are needed", async ({ n, t }) => {
+  audit = await startAudit({ providers: n });
+  const { world, message } = audit;
+  const { tokenText } = await world.put(message, { threshold: t, route: "fanout", copies: Math.min(2, n) });
+  audit.settle();
+  for (let generation = 1; generation <= 2; generation += 1) {
+    expect(await world.get(tokenText)).toEqual(message);
+    audit.settle();
+    await world.change(tokenText);
+    audit.settle();
+  }
+  expect(await world.get(tokenText, { route: "chain" })).toEqual(message);
+  const { providers, links } = audit.views();
+  expect(smallestCoalition(providers, [0])).toHaveLength(t);
+  expect(learns(links, [0])).toBe(false);
+});
+
+test.each(CHANGES)(
+  "moved from $n t=$t to $to t=$t2: t of the old or of the new are needed",
+  async ({ n, t, to, t2 }) => {
+    audit = await startAudit({ providers: Math.max(n, ...to) });
+    const { world, message } = audit;
+    const { tokenText } = await world.put(message, { providers: n, threshold: t, copies: 1 });
+    audit.settle();
+    const candidates = to.map((number) => world.providers[number - 1]!.peer);
+    await world.change(tokenText, { destination: { providers: to.length, threshold: t2, copies: 1, candidates } });
+    audit.settle();
+    expect(await world.get(tokenText)).toEqual(message);
+    const { providers, links } = audit.views();
+    const old = Array.from({ length: n }, (_, i) => String(i + 1));
+    const allowed = (coalition: readonly string[]) =>
+      coalition.filter((each) => old.includes(each)).length < t &&
+      coalition.filter((each) => to.map(String).includes(each)).length < t2;
+    for (let size = 1; size <= providers.size; size += 1) {
+      for (const coalition of subsets([...providers.keys()], size)) {
+        const learnt = learns(
+          coalition.flatMap((party) => providers.get(party) ?? []),
+          [0],
+        );
+        if (allowed(coalition)) expect(learnt, coalition.join(" ")).toBe(false);
+      }
+    }
+    expect(smallestCoalition(providers, [0])).toHaveLength(Math.min(t, t2));
+    expect(learns(links, [0])).toBe(false);
+  },
+);
 
 /** The seed's flows. They must break, or this audit proves nothing. */
 for (const route of ["chain", "fanout"] as const) {

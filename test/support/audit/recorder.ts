@@ -8,9 +8,10 @@ import { createWorld, type World } from "../custody-world.ts";
 import { createUnknowns, type Unknowns, unitVector } from "./unit-vectors.ts";
 
 /** Columns that are enough for the longest sequence of rounds; the message is this many bytes long. */
-const COLUMNS = 192;
+const COLUMNS = 384;
 /** Salt and the one block digest, which are not linear in the message, come before it. */
 const HEADER_BYTES = MESSAGE_SALT_BYTES + 32;
+const ROUND_BYTES = HEADER_BYTES + COLUMNS;
 
 export interface Audit {
   readonly world: World;
@@ -59,15 +60,26 @@ export async function startAudit({ providers, masks = "derived" }: AuditOptions)
     },
   });
 
+  /** Corrections and ciphertexts, also of deals that were burnt since. */
+  const files = new Map<string, Map<string, Uint8Array>>();
   const settle = () => {
+    for (const { number, store } of world.providers) {
+      const kept = files.get(String(number)) ?? new Map<string, Uint8Array>();
+      for (const [name, bytes] of store.files) kept.set(name, rowOf(bytes));
+      files.set(String(number), kept);
+    }
     for (const { from, to, parts } of open.values()) {
+      // Several rounds may have passed since, one after another.
       const bytes = new Uint8Array(Buffer.concat(parts));
-      if (from !== world.dealer) bodies.push({ from, to, row: rowOf(bytes) });
+      if (from === world.dealer) continue;
+      for (let at = 0; at < bytes.length; at += ROUND_BYTES) {
+        bodies.push({ from, to, row: rowOf(bytes.slice(at, at + ROUND_BYTES)) });
+      }
     }
     open.clear();
   };
   const rowOf = (bytes: Uint8Array): Uint8Array => {
-    if (bytes.length !== HEADER_BYTES + COLUMNS) throw new Error(`a body of ${bytes.length} bytes is not one round's`);
+    if (bytes.length !== ROUND_BYTES) throw new Error(`a body of ${bytes.length} bytes is not one round's`);
     return bytes.slice(HEADER_BYTES);
   };
 
@@ -81,10 +93,10 @@ export async function startAudit({ providers, masks = "derived" }: AuditOptions)
       settle();
       if (unknowns.count() > COLUMNS) throw new Error(`${unknowns.count()} unknowns do not fit ${COLUMNS} columns`);
       const views = new Map<string, Uint8Array[]>();
-      for (const { number, peer, store } of world.providers) {
+      for (const { number, peer } of world.providers) {
         const rows = bodies.filter(({ from, to }) => from === peer || to === peer).map(({ row }) => row);
         for (const column of expanded.get(number) ?? []) rows.push(unitVector(column, COLUMNS));
-        for (const [name, bytes] of store.files) if (name.startsWith("correction-")) rows.push(rowOf(bytes));
+        rows.push(...(files.get(String(number))?.values() ?? []));
         views.set(String(number), [...rows, ...(seenByHand.get(String(number)) ?? [])]);
       }
       return { providers: views, links: bodies.map(({ row }) => row) };

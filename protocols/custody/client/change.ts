@@ -1,0 +1,286 @@
+/**
+ * Refresh and move, as their owner runs them. A fresh deal -> prepared at all new providers -> the new ciphertext -> active at all of
+ * them -> read back and checked -> closed by the owner's word -> the old shares are forgotten. Until that word nothing is lost when
+ * anything fails; after it the providers finish among themselves.
+ */
+import type { FreshDeal } from "../../dealing/client.ts";
+import { checkKeptRequest } from "../../identity/request.ts";
+import { NONCE_BYTES } from "../../rounds/constants.ts";
+import { encodeProviderRound } from "../../rounds/provider-round.ts";
+import { formatTokenText, type TokenText } from "../../tokens/token-text.ts";
+import { IntercloudError, type Status } from "../../wire/errors.ts";
+import { parseShape } from "../../wire/shape.ts";
+import type { PeerName } from "../../wire/transport.ts";
+import { abortOn } from "../abort-on.ts";
+import { type CheckedChange, encodeChangeProof, holdingsDigest, readChangeProof } from "../change/change-proof.ts";
+import { type ChangeTerms, readChange } from "../change/change-terms.ts";
+import { readStatement } from "../change/statements.ts";
+import {
+  ASK_TIMEOUT_MS,
+  CHANGE_BYTES_PER_SECOND,
+  CHANGE_LIFETIME_MS,
+  CUSTODY_PROTOCOL,
+  OPEN_TIMEOUT_MS,
+  SEAL_TIMEOUT_MS,
+} from "../constants.ts";
+import { changeKeepingShape, holdingShape, retiredShape } from "../messages.ts";
+import { type Placement, placementDigest } from "../placement.ts";
+import { receiveChain } from "../waiting-chain.ts";
+import { askAll } from "./ask-all.ts";
+import { checkGeneration } from "./check-generation.ts";
+import { fastestMembers, isEnough } from "./choose-members.ts";
+import { chooseProviders } from "./choose-providers.ts";
+import { askFailure } from "./deposit-failure.ts";
+import { type FoundProof, findNewestProof } from "./find-proof.ts";
+import { freshDeal } from "./fresh-deal.ts";
+import { type ReadyProvider, surveyReady } from "./ready-survey.ts";
+import { type CustodyUser, notEnough, signedRequest } from "./user.ts";
+
+/** Where the deposit should go. */
+export interface Destination {
+  /** n and t. */
+  readonly providers: number;
+  readonly threshold: number;
+  readonly copies: number;
+  /** In the order of preference; the first that answers is the new home. */
+  readonly candidates: readonly PeerName[];
+}
+
+export interface ChangeOptions {
+  readonly token: TokenText;
+  /** Undefined for a refresh: everything stays where it is, on a fresh deal. */
+  readonly destination?: Destination | undefined;
+  /** Protocol 2: the user's share on the deal that is left, and on the fresh one, which is kept before anything is given up. */
+  userShare(tokenId: Uint8Array, dealId: Uint8Array): Promise<Uint8Array | undefined>;
+  keepUserShare(tokenId: Uint8Array, dealId: Uint8Array, share: Uint8Array): Promise<void>;
+  readonly signal?: AbortSignal;
+  readonly onPhase?: (phase: ChangePhase) => void;
+}
+
+export type ChangePhase = "dealing" | "transferring" | "checking" | "closing";
+
+export interface Changed {
+  /** Names the new home. */
+  readonly tokenText: string;
+  readonly placement: Placement;
+  /** Everything that was signed: `readChangeProof` checks it. */
+  readonly proof: Uint8Array;
+  /** Signed statements of providers that their old share is gone. */
+  readonly retired: readonly Uint8Array[];
+  /** Providers that have not said so yet; the new home goes on telling them. */
+  readonly missing: readonly PeerName[];
+}
+
+/** @throws IntercloudError NOT_ENOUGH_PROVIDERS, NO_DEAL, NOT_THE_OWNER, CHANGE_UNKNOWN ...; but for the last, the deposit is as it was. */
+export async function changeDeposit(user: CustodyUser, options: ChangeOptions): Promise<Changed> {
+  const signal = options.signal ?? new AbortController().signal;
+  const found = await findNewestProof(user, options.token, signal);
+  await finishEarlier(user, found, signal);
+  const now = found.proof.placement;
+  options.onPhase?.("dealing");
+  const { destination } = options;
+  const roster =
+    destination === undefined
+      ? now.roster
+      : await chooseProviders(user, destination.candidates, destination.providers, signal);
+  const deal = await freshDeal(user, {
+    ...{ providers: roster, threshold: destination?.threshold ?? now.manifest.threshold },
+    ...{ lengthBytes: now.manifest.lengthBytes, signal },
+  });
+  let asked: AskedChange | undefined;
+  try {
+    const copies = destination === undefined ? now.copies : destination.copies;
+    asked = await askChange(user, found, deal, destination === undefined ? "refresh" : "move", copies, signal);
+    return await runChange(user, options, found, deal, asked, signal);
+  } catch (error) {
+    if (asked !== undefined && !isUnknown(error)) await dropAll(user, asked.change);
+    throw error;
+  } finally {
+    deal.userSeed.fill(0);
+  }
+}
+
+interface AskedChange {
+  readonly request: Uint8Array;
+  readonly change: ChangeTerms;
+}
+
+/** Signs what is wanted: the fresh deal, and a round of t old and t new members. */
+async function askChange(
+  user: CustodyUser,
+  { proof }: FoundProof,
+  deal: FreshDeal,
+  kind: ChangeTerms["kind"],
+  copies: number,
+  signal: AbortSignal,
+): Promise<AskedChange> {
+  const { terms, placement: now } = proof;
+  const { tokenId } = terms;
+  const next = deal.manifest;
+  const old = await readyMembers(user, tokenId, now, signal);
+  const home = next.shares[0]!.peer;
+  const transferMs = (now.manifest.lengthBytes / CHANGE_BYTES_PER_SECOND) * 1000;
+  const round = encodeProviderRound({
+    ...{ version: 1, kind, tokenId, collector: home, nonce: user.entropy(NONCE_BYTES) },
+    summands: [
+      { dealId: now.manifest.dealId, at: 0, members: old.map(({ point, peer }) => ({ point, peer })) },
+      {
+        ...{ dealId: next.dealId, at: 0 },
+        members: next.shares.slice(0, next.threshold).map(({ point, peer }) => ({ point, peer })),
+      },
+    ],
+    lengthBytes: next.lengthBytes,
+    expiresAtMs: Math.floor(user.clock.nowMs() + CHANGE_LIFETIME_MS + transferMs),
+  });
+  const content = {
+    ...{ kind, tokenId, generation: now.generation + 1, previous: placementDigest(tokenId, now) },
+    ...{ manifest: deal.manifestBytes, copies, round },
+  };
+  const request = signedRequest(user, "change", content);
+  return { request, change: readChange(request, checkKeptRequest(request, "change")) };
+}
+
+async function runChange(
+  user: CustodyUser,
+  options: ChangeOptions,
+  found: FoundProof,
+  deal: FreshDeal,
+  { request, change }: AskedChange,
+  signal: AbortSignal,
+): Promise<Changed> {
+  const { token, tokenId } = found.proof.terms;
+  const { next } = change;
+  await prepareAll(user, found, { request, change }, signal);
+  options.onPhase?.("transferring");
+  const keeping = await transfer(user, request, next.roster[0]!, signal);
+  const holdings = await activateAll(user, request, change, keeping, signal);
+  options.onPhase?.("checking");
+  const userShare = token.protocol === 2 ? new Uint8Array(deal.userSeed) : undefined;
+  if (userShare !== undefined) await options.keepUserShare(tokenId, next.manifest.dealId, userShare);
+  await checkGeneration(user, { token, tokenId, placement: next }, userShare, signal);
+  options.onPhase?.("closing");
+  const content = { change: change.digest, holdings: holdingsDigest(keeping, holdings) };
+  const closing = signedRequest(user, "change", content);
+  const proof = encodeChangeProof({ request, keeping, holdings: [...holdings], closing });
+  const retired = await retireAll(user, proof, readChangeProof(proof), found.proof.placement, signal);
+  const tokenText = formatTokenText({ tokenId, home: next.roster[0]! });
+  return { tokenText, placement: next, proof, ...retired };
+}
+
+async function readyMembers(
+  user: CustodyUser,
+  tokenId: Uint8Array,
+  placement: Placement,
+  signal: AbortSignal,
+): Promise<ReadyProvider[]> {
+  const { threshold } = placement.manifest;
+  const survey = surveyReady(user, tokenId, placement, signal);
+  await survey.until((ready) => isEnough(ready, threshold));
+  signal.throwIfAborted();
+  const members = fastestMembers(survey.ready, threshold);
+  if (members !== undefined) return members;
+  const missing = placement.roster.filter((peer) => !survey.ready.some((each) => each.peer === peer));
+  throw notEnough(user, survey.ready.length, threshold, missing);
+}
+
+/** A change that was begun by us and never ended stands in the way of this one: it is given up. */
+async function prepareAll(
+  user: CustodyUser,
+  found: FoundProof,
+  { request, change }: AskedChange,
+  signal: AbortSignal,
+): Promise<void> {
+  const { roster } = change.next;
+  const options = { timeoutMs: ASK_TIMEOUT_MS, signal };
+  const body = { request, proof: found.bytes };
+  const first = await askAll(user, roster, "change-prepare", body, options);
+  const taken = first.failures.filter(({ error }) => statusOf(error) === "conflict").map(({ peer }) => peer);
+  const others = first.failures.filter(({ error }) => statusOf(error) !== "conflict");
+  if (others.length > 0) throw askFailure(user, roster, others);
+  if (taken.length === 0) return;
+  const drop = signedRequest(user, "change", { tokenId: change.tokenId, change: null });
+  await askAll(user, taken, "change-drop", { request: drop }, options);
+  const again = await askAll(user, taken, "change-prepare", body, options);
+  if (again.failures.length > 0) throw askFailure(user, roster, again.failures);
+}
+
+async function transfer(user: CustodyUser, request: Uint8Array, home: PeerName, signal: AbortSignal) {
+  const openOptions = { timeoutMs: OPEN_TIMEOUT_MS, signal };
+  const channel = await user.transport.open(home, CUSTODY_PROTOCOL, "change-transfer", { request }, openOptions);
+  const release = abortOn(signal, channel);
+  try {
+    const { keeping } = parseShape(changeKeepingShape, await receiveChain(channel), "keeping");
+    await channel.close();
+    return keeping;
+  } catch (error) {
+    channel.abort(error);
+    throw error;
+  } finally {
+    release();
+  }
+}
+
+/** The receipts of all new providers, in point order. */
+async function activateAll(
+  user: CustodyUser,
+  request: Uint8Array,
+  change: ChangeTerms,
+  keeping: Uint8Array,
+  signal: AbortSignal,
+): Promise<Uint8Array[]> {
+  const { roster } = change.next;
+  const options = { timeoutMs: SEAL_TIMEOUT_MS, signal };
+  const { answers, failures } = await askAll(user, roster, "change-activate", { request, keeping }, options);
+  if (failures.length > 0) throw askFailure(user, roster, failures);
+  return roster.map((peer) => {
+    const { holding } = parseShape(holdingShape, answers.get(peer) ?? null, "holding");
+    readStatement(holding, "holding", change.digest);
+    return holding;
+  });
+}
+
+/** From the first answer on, the change is done. @throws IntercloudError CHANGE_UNKNOWN when nobody answered. */
+async function retireAll(
+  user: CustodyUser,
+  proof: Uint8Array,
+  { change }: CheckedChange,
+  before: Placement,
+  signal: AbortSignal,
+): Promise<Pick<Changed, "retired" | "missing">> {
+  const peers = [...new Set([...change.next.roster, ...before.roster])];
+  const options = { timeoutMs: SEAL_TIMEOUT_MS, signal };
+  const { answers, failures } = await askAll(user, peers, "change-retire", { proof }, options);
+  if (answers.size === 0) {
+    const message =
+      "nobody answered when the change was to be closed, so it may be done or not; nothing is lost, run the command again";
+    throw new IntercloudError("CHANGE_UNKNOWN", "unreachable", message, { peers }, failures[0]?.error);
+  }
+  const retired = [...answers.values()].map((answer) => {
+    const statement = parseShape(retiredShape, answer, "retired").retired;
+    readStatement(statement, "retired", change.digest);
+    return statement;
+  });
+  return { retired, missing: failures.map(({ peer }) => peer) };
+}
+
+/** Somebody has completed an earlier change that others have not heard of: they are told now. */
+async function finishEarlier(user: CustodyUser, { proof }: FoundProof, signal: AbortSignal): Promise<void> {
+  const { change: proofBytes } = proof.parts;
+  if (proofBytes === null) return;
+  const options = { timeoutMs: ASK_TIMEOUT_MS, signal };
+  await askAll(user, proof.placement.roster, "change-retire", { proof: proofBytes }, options);
+}
+
+/** Best effort: who does not hear it gives the change up by itself when its time is over. */
+async function dropAll(user: CustodyUser, change: ChangeTerms): Promise<void> {
+  const request = signedRequest(user, "change", { tokenId: change.tokenId, change: change.digest });
+  await askAll(user, change.next.roster, "change-drop", { request }, { timeoutMs: ASK_TIMEOUT_MS });
+}
+
+function isUnknown(error: unknown): boolean {
+  return error instanceof IntercloudError && error.code === "CHANGE_UNKNOWN";
+}
+
+function statusOf(error: unknown): Status | undefined {
+  return error instanceof IntercloudError ? error.status : undefined;
+}

@@ -1,0 +1,59 @@
+/** Reads a new generation back before the old one is given up: every provider's share has a part in a read that gives the right bytes. */
+import type { Token } from "../../tokens/token.ts";
+import { IntercloudError } from "../../wire/errors.ts";
+import { keepersOf, type Placement } from "../placement.ts";
+import { checkedMessage, WrongBytes } from "./checked-blocks.ts";
+import type { ReadyProvider } from "./ready-survey.ts";
+import { type Located, roundBytes } from "./round.ts";
+import type { CustodyUser } from "./user.ts";
+
+/** @throws IntercloudError BAD_GENERATION that names those who took part in the read that went wrong; RoundFailure. */
+export async function checkGeneration(
+  user: CustodyUser,
+  { token, ...located }: Located & { readonly token: Token },
+  userShare: Uint8Array | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  const count = located.placement.manifest.threshold - (userShare === undefined ? 0 : 1);
+  for (const members of readsThatCover(located.placement, count)) {
+    const plan = { members, route: "fanout", offsetBytes: 0, userShare } as const;
+    try {
+      const blocks = checkedMessage(token).blocks(roundBytes(user, located, plan, signal));
+      for await (const pieces of blocks) for (const piece of pieces) piece.fill(0);
+    } catch (error) {
+      if (error instanceof WrongBytes) throw badGeneration(user, members, error);
+      throw error;
+    }
+  }
+}
+
+/** Sets of `count` members, each with a keeper in front, in which every provider is at least once. */
+export function readsThatCover({ roster, copies, ...rest }: Placement, count: number): ReadyProvider[][] {
+  const keepers = keepersOf({ roster, copies, ...rest });
+  const all = roster.map((peer, i) => ({ peer, point: i + 1, holdsCiphertext: keepers.includes(peer) }));
+  const left = [...all];
+  const reads: ReadyProvider[][] = [];
+  while (left.length > 0) {
+    const first = all[reads.length % copies]!;
+    const others = left.filter((each) => each !== first).slice(0, count - 1);
+    const filled = [first, ...others, ...all.filter((each) => each !== first && !others.includes(each))].slice(
+      0,
+      count,
+    );
+    reads.push(filled);
+    for (const member of filled) {
+      const at = left.indexOf(member);
+      if (at >= 0) left.splice(at, 1);
+    }
+  }
+  return reads;
+}
+
+function badGeneration(user: CustodyUser, members: readonly ReadyProvider[], cause: unknown): IntercloudError {
+  const peers = members.map(({ peer }) => peer);
+  const names = peers.map((peer) => user.directory.nameOf(peer)).join(", ");
+  const message =
+    `what was made does not read back right (${names}); the deposit stays as it was. ` +
+    "One of the providers, or the dealer, did not do what it should; try again with others";
+  return new IntercloudError("BAD_GENERATION", "integrity", message, { peers }, cause);
+}

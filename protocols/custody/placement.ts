@@ -1,0 +1,43 @@
+/**
+ * Where a deposit lives: on which deal, at which providers. The token says it for generation 0; every refresh or move makes the next
+ * generation, on a fresh deal and with another ciphertext, so that shares of two generations cannot be mixed.
+ */
+import { digestOf } from "../crypto/digest.ts";
+import { checkManifest, type Manifest } from "../dealing/manifest.ts";
+import { readKeeping } from "../tokens/link.ts";
+import type { PeerName } from "../wire/transport.ts";
+import type { DepositTerms } from "./deposit-terms.ts";
+
+export interface Placement {
+  /** 0 as deposited. */
+  readonly generation: number;
+  readonly manifest: Manifest;
+  /** The providers in point order; home first. */
+  readonly roster: readonly PeerName[];
+  /** How many of them, from home on, keep the ciphertext. */
+  readonly copies: number;
+  /** SHA-256 of the ciphertext, as home signed it; undefined while that is not known. */
+  readonly ciphertextDigest: Uint8Array | undefined;
+}
+
+/** @param keeping home's closing statement, once there is one */
+export function originPlacement({ manifest, roster, token }: DepositTerms, keeping: Uint8Array | null): Placement {
+  const ciphertextDigest = keeping === null ? undefined : readKeeping(keeping).statement.digestKept;
+  return { generation: 0, manifest, roster, copies: token.copies, ciphertextDigest };
+}
+
+export function placementOn(generation: number, signedManifest: Uint8Array, copies: number): Placement {
+  const manifest = checkManifest(signedManifest);
+  const roster = manifest.shares.slice(0, -1).map(({ peer }) => peer);
+  return { generation, manifest, roster, copies, ciphertextDigest: undefined };
+}
+
+/** The providers that keep the ciphertext, home first. */
+export function keepersOf({ roster, copies }: Placement): readonly PeerName[] {
+  return roster.slice(0, copies);
+}
+
+/** What a change names as the state that it starts from: the deposit itself and the deal that it is on now. */
+export function placementDigest(tokenId: Uint8Array, { generation, manifest }: Placement): Uint8Array {
+  return digestOf("intercloud/placement/v1", tokenId, manifest.dealId, Buffer.from(String(generation)));
+}

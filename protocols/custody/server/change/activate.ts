@@ -1,0 +1,62 @@
+/** prepared -> active: a provider of the new generation says that it holds it, and will not give it up by itself any more. */
+
+import { equalBytes } from "../../../crypto/digest.ts";
+import { loadHeldDeal } from "../../../dealing/held-deal.ts";
+import { checkKeptRequest } from "../../../identity/request.ts";
+import type { CborValue } from "../../../wire/codec.ts";
+import { IntercloudError } from "../../../wire/errors.ts";
+import { parseShape } from "../../../wire/shape.ts";
+import { readKeeping } from "../../change/change-proof.ts";
+import { type ChangeTerms, readChange } from "../../change/change-terms.ts";
+import { signStatement } from "../../change/statements.ts";
+import { activateShape } from "../../messages.ts";
+import { keepersOf } from "../../placement.ts";
+import type { CustodyProvider } from "../provider.ts";
+import { advanceChange, type ChangeRecord, requireOpen } from "./change-record.ts";
+
+export async function activate(provider: CustodyProvider, body: CborValue): Promise<CborValue> {
+  const message = parseShape(activateShape, body, "activate");
+  const change = readChange(message.request, checkKeptRequest(message.request, "change"));
+  const keeping = readKeeping(change, message.keeping);
+  const isKeeper = keepersOf(change.next).includes(provider.transport.peer);
+  const deal = await loadHeldDeal(provider.store, change.next.manifest.dealId);
+  const { holding } = await advanceChange(provider, change, (record) => {
+    // The answer to an earlier attempt may have been lost.
+    if (record.state === "active") return record;
+    requireOpen(provider, change);
+    if (deal?.state !== "bound")
+      throw new IntercloudError("DEAL_USED", "conflict", "the fresh deal of this change is gone");
+    if (isKeeper && !keepsTheSame(record, change, keeping.digestKept)) {
+      throw new IntercloudError("NO_CIPHERTEXT", "conflict", "the ciphertext that we should keep has not come");
+    }
+    const holding = ownHolding(provider, change, deal.point, isKeeper);
+    return { ...record, state: "active", keeping: message.keeping, holding };
+  });
+  provider.observe({ kind: "change-active", tokenId: change.tokenId });
+  return { holding };
+}
+
+/** The home must have given the same word to everybody. */
+function keepsTheSame(
+  { keeping, holdsCiphertext }: ChangeRecord,
+  change: ChangeTerms,
+  digestKept: Uint8Array,
+): boolean {
+  return holdsCiphertext && keeping !== null && equalBytes(readKeeping(change, keeping).digestKept, digestKept);
+}
+
+function ownHolding(
+  provider: CustodyProvider,
+  change: ChangeTerms,
+  point: number,
+  holdsCiphertext: boolean,
+): Uint8Array {
+  return signStatement(
+    {
+      ...{ kind: "holding", version: 1, tokenId: change.tokenId, generation: change.next.generation },
+      ...{ change: change.digest, peer: provider.transport.peer, timeMs: provider.clock.nowMs() },
+      ...{ point, holdsCiphertext },
+    },
+    provider.signer,
+  );
+}

@@ -1,0 +1,95 @@
+/**
+ * What a provider of the new generation keeps about a refresh or move that is under way. prepared -> active, and then the deposit
+ * record takes its place; or it is given up, with the fresh deal.
+ */
+import * as v from "valibot";
+import { equalBytes } from "../../../crypto/digest.ts";
+import { burnDeal, hexOf, idOfHex, withDeal } from "../../../dealing/held-deal.ts";
+import { checkKeptRequest } from "../../../identity/request.ts";
+import type { Change, Store } from "../../../storage/index.ts";
+import { type CborValue, decodeCanonical, encodeCanonical } from "../../../wire/codec.ts";
+import { IntercloudError } from "../../../wire/errors.ts";
+import { boundedBytes, integer, parseShape } from "../../../wire/shape.ts";
+import { type ChangeTerms, readChange } from "../../change/change-terms.ts";
+import { MAX_HOLDING_BYTES, MAX_PROOF_BYTES, MAX_STATEMENT_BYTES } from "../../constants.ts";
+import { ciphertextName } from "../deposit-record.ts";
+import type { CustodyProvider } from "../provider.ts";
+
+const recordShape = v.strictObject({
+  version: v.literal(1),
+  /** active: we have promised to hold the new generation. */
+  state: v.picklist(["prepared", "active"]),
+  /** The owner's signed change request. */
+  request: boundedBytes(MAX_PROOF_BYTES),
+  /** The proof of the deposit, when we had no part in it before. */
+  proof: v.nullable(boundedBytes(MAX_PROOF_BYTES)),
+  /** The new home's statement, once it is known. */
+  keeping: v.nullable(boundedBytes(2 * MAX_STATEMENT_BYTES)),
+  /** Our own receipt, once we are active. */
+  holding: v.nullable(boundedBytes(MAX_HOLDING_BYTES)),
+  /** Whether the new ciphertext is here, synced. */
+  holdsCiphertext: v.boolean(),
+  storedBytes: integer(0, Number.MAX_SAFE_INTEGER),
+});
+export type ChangeRecord = Readonly<v.InferOutput<typeof recordShape>>;
+
+export interface StoredChange {
+  readonly record: ChangeRecord;
+  readonly change: ChangeTerms;
+}
+
+const PREFIX = "change/";
+
+export function changeRecordChange(tokenId: Uint8Array, record: ChangeRecord): Change {
+  return { kind: "put", key: PREFIX + hexOf(tokenId), value: encodeCanonical(record as CborValue) };
+}
+
+export function noChangeChange(tokenId: Uint8Array): Change {
+  return { kind: "delete", key: PREFIX + hexOf(tokenId) };
+}
+
+export async function findChange(store: Store, tokenId: Uint8Array): Promise<StoredChange | undefined> {
+  const value = await store.get(PREFIX + hexOf(tokenId));
+  if (value === undefined) return undefined;
+  const record = parseShape(recordShape, decodeCanonical(value), "change record");
+  return { record, change: readChange(record.request, checkKeptRequest(record.request, "change")) };
+}
+
+export async function changesUnderWay(store: Store): Promise<Uint8Array[]> {
+  const tokenIds: Uint8Array[] = [];
+  for await (const [key] of store.entries(PREFIX)) tokenIds.push(idOfHex(key.slice(PREFIX.length)));
+  return tokenIds;
+}
+
+/** The change as we prepared it. @throws IntercloudError NO_SUCH_CHANGE. */
+export async function loadChange({ store }: CustodyProvider, change: ChangeTerms): Promise<StoredChange> {
+  const found = await findChange(store, change.tokenId);
+  if (found !== undefined && equalBytes(found.change.digest, change.digest)) return found;
+  throw new IntercloudError("NO_SUCH_CHANGE", "not-found", "we have not prepared this change, or have given it up");
+}
+
+/** Changes the record while nobody else does. @throws IntercloudError NO_SUCH_CHANGE. */
+export async function advanceChange(
+  provider: CustodyProvider,
+  change: ChangeTerms,
+  advance: (record: ChangeRecord) => ChangeRecord,
+): Promise<ChangeRecord> {
+  return await withDeal(provider.store, change.next.manifest.dealId, async () => {
+    const { record } = await loadChange(provider, change);
+    const next = advance(record);
+    if (next !== record) await provider.store.commit([changeRecordChange(change.tokenId, next)]);
+    return next;
+  });
+}
+
+/** Nothing is begun after its time: those that wait for it have to know that it will not come any more. */
+export function requireOpen(provider: CustodyProvider, { round }: ChangeTerms): void {
+  if (provider.clock.nowMs() <= round.expiresAtMs) return;
+  throw new IntercloudError("CHANGE_EXPIRED", "expired", "the time of this change is over; ask for a new one");
+}
+
+/** Gives the new generation up: its share first. Call it under `withDeal` of the fresh deal. */
+export async function dropChange(store: Store, { change }: StoredChange): Promise<void> {
+  await burnDeal(store, change.next.manifest.dealId, [noChangeChange(change.tokenId)]);
+  await store.bodies.remove(ciphertextName(change.tokenId, change.next.generation));
+}

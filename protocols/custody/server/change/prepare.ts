@@ -1,0 +1,91 @@
+/** The first step of a refresh or move, at every provider of the new generation: its share of the fresh deal is set aside for it. */
+import { equalBytes } from "../../../crypto/digest.ts";
+import { heldDealChange, loadHeldDeal, withDeal } from "../../../dealing/held-deal.ts";
+import { entryOfPeer } from "../../../dealing/manifest.ts";
+import { checkRequest } from "../../../identity/request.ts";
+import type { CborValue } from "../../../wire/codec.ts";
+import { IntercloudError } from "../../../wire/errors.ts";
+import { parseShape } from "../../../wire/shape.ts";
+import { type ChangeTerms, readChange, requireChangeOf } from "../../change/change-terms.ts";
+import { prepareChangeShape } from "../../messages.ts";
+import { keepersOf } from "../../placement.ts";
+import { readProof } from "../../proof.ts";
+import { requireRoom } from "../bind.ts";
+import { findDeposit } from "../deposit-record.ts";
+import type { CustodyProvider } from "../provider.ts";
+import { changeRecordChange, findChange, requireOpen } from "./change-record.ts";
+import { complete } from "./retire.ts";
+
+export async function prepareChange(provider: CustodyProvider, body: CborValue): Promise<CborValue> {
+  const message = parseShape(prepareChangeShape, body, "prepare of a change");
+  const request = checkRequest(message.request, "change", provider.clock.nowMs());
+  const change = readChange(message.request, request);
+  const self = provider.transport.peer;
+  const entry = entryOfPeer(change.next.manifest, self);
+  if (entry === undefined || !provider.isDealer(change.next.manifest.dealer)) {
+    throw new IntercloudError(
+      "NOT_OUR_DEAL",
+      "refused",
+      "the fresh deal has no share for us or is not by one of our dealers",
+    );
+  }
+  requireOpen(provider, change);
+  const joins = await requireFits(provider, change, message.proof);
+  const { lengthBytes, dealId } = change.next.manifest;
+  const ciphertextBytes = keepersOf(change.next).includes(self) ? lengthBytes : 0;
+  await requireRoom(provider, change.owner, ciphertextBytes);
+
+  await withDeal(provider.store, dealId, async () => {
+    const found = await findChange(provider.store, change.tokenId);
+    // The answer to an earlier attempt may have been lost.
+    if (found !== undefined && equalBytes(found.change.digest, change.digest)) return;
+    if (found !== undefined) {
+      const text = "another change of this deposit is under way; let it end, or give it up first";
+      throw new IntercloudError("CHANGE_UNDER_WAY", "conflict", text);
+    }
+    const deal = await loadHeldDeal(provider.store, dealId);
+    const isFresh = deal?.state === "dealt" && provider.clock.nowMs() <= deal.expiresAtMs;
+    if (!isFresh || !equalBytes(deal.manifest, change.manifestBytes)) {
+      throw new IntercloudError(
+        "DEAL_USED",
+        "conflict",
+        "this deal was used, has expired or is another one; ask for a new deal",
+      );
+    }
+    await provider.store.commit([
+      heldDealChange({ ...deal, state: "bound", boundTo: change.tokenId }),
+      changeRecordChange(change.tokenId, {
+        ...{ version: 1, state: "prepared", request: message.request, proof: joins ? message.proof : null },
+        ...{ keeping: null, holding: null, holdsCiphertext: false },
+        storedBytes: ciphertextBytes + (entry.corrected ? lengthBytes : 0),
+      }),
+    ]);
+  });
+  provider.observe({ kind: "change-prepared", tokenId: change.tokenId });
+  return {};
+}
+
+/**
+ * Holds the change against the newest generation that we or the asking side know of. One that was completed without us is completed
+ * here first.
+ * @returns whether the deposit is new to us.
+ */
+async function requireFits(provider: CustodyProvider, change: ChangeTerms, proofBytes: Uint8Array): Promise<boolean> {
+  const proof = readProof(proofBytes);
+  if (!proof.chain.valid) {
+    throw new IntercloudError("CHAIN_BROKEN", "integrity", "the chain of the deposit that should come here is broken");
+  }
+  const deposit = await findDeposit(provider.store, change.tokenId);
+  if (deposit !== undefined && deposit.record.state !== "sealed") {
+    throw new IntercloudError("WRONG_STATE", "conflict", "this deposit is not sealed here");
+  }
+  const known = deposit?.placement.generation ?? -1;
+  if (proof.change !== undefined && known < proof.placement.generation) {
+    const prepared = await findChange(provider.store, change.tokenId);
+    const waits = prepared !== undefined && equalBytes(prepared.change.digest, proof.change.change.digest);
+    if (waits) await complete(provider, proof.parts.change!, proof.change);
+  }
+  const now = deposit !== undefined && known > proof.placement.generation ? deposit.placement : proof.placement;
+  requireChangeOf(change, proof.terms, now);
+  return deposit === undefined;
+}

@@ -1,0 +1,134 @@
+/**
+ * The end of a refresh or move. It needs the receipts of all providers of the new generation and the owner's word; then the old share
+ * is forgotten, and where the deposit stays, its record names the new generation. Whoever has the proof may bring it: it speaks
+ * for itself, so providers finish among themselves what a client began.
+ */
+import { equalBytes } from "../../../crypto/digest.ts";
+import { burnDeal, closedDealChange, heldDealChange, loadHeldDeal, withDeal } from "../../../dealing/held-deal.ts";
+import { CLOCK_SKEW_MS } from "../../../identity/constants.ts";
+import type { Change } from "../../../storage/index.ts";
+import type { CborValue } from "../../../wire/codec.ts";
+import { IntercloudError } from "../../../wire/errors.ts";
+import { parseShape } from "../../../wire/shape.ts";
+import type { Context, PeerName } from "../../../wire/transport.ts";
+import { type CheckedChange, readChangeProof } from "../../change/change-proof.ts";
+import type { ChangeTerms } from "../../change/change-terms.ts";
+import { signStatement } from "../../change/statements.ts";
+import { retireShape } from "../../messages.ts";
+import { keepersOf } from "../../placement.ts";
+import { readProof } from "../../proof.ts";
+import {
+  ciphertextName,
+  type DepositRecord,
+  depositChange,
+  findDeposit,
+  noDepositChanges,
+  ownerIndexChange,
+  type StoredDeposit,
+} from "../deposit-record.ts";
+import type { CustodyProvider } from "../provider.ts";
+import { findChange, noChangeChange, type StoredChange } from "./change-record.ts";
+import { duesChange } from "./dues.ts";
+
+export async function retire(provider: CustodyProvider, body: CborValue, context: Context): Promise<CborValue> {
+  const { proof } = parseShape(retireShape, body, "retire");
+  const checked = readChangeProof(proof);
+  requireInTime(provider, checked.change, context.from);
+  await complete(provider, proof, checked);
+  return { retired: ownRetired(provider, checked.change) };
+}
+
+/** After its time an owner cannot end a change any more, because some may have given it up; a provider tells what was ended in time. */
+function requireInTime(provider: CustodyProvider, { round, next }: ChangeTerms, from: PeerName): void {
+  const isProvider =
+    next.roster.includes(from) || round.summands.some(({ members }) => members.some(({ peer }) => peer === from));
+  if (isProvider || provider.clock.nowMs() <= round.expiresAtMs + CLOCK_SKEW_MS) return;
+  throw new IntercloudError("CHANGE_EXPIRED", "expired", "the time of this change is over; ask for a new one");
+}
+
+/** Done already is fine. @throws IntercloudError NOT_THE_OWNER, NO_SUCH_CHANGE. */
+export async function complete(provider: CustodyProvider, proof: Uint8Array, { change }: CheckedChange): Promise<void> {
+  await withDeal(provider.store, change.next.manifest.dealId, async () => {
+    const deposit = await findDeposit(provider.store, change.tokenId);
+    const stays = change.next.roster.includes(provider.transport.peer);
+    if (deposit !== undefined && deposit.placement.generation >= change.next.generation) return;
+    if (deposit === undefined && !stays) return;
+    // We may have missed generations in between, so this is all that it has to fit.
+    if (deposit !== undefined && deposit.terms.token.owner !== change.owner) {
+      throw new IntercloudError("NOT_THE_OWNER", "refused", "only the owner may change where a deposit is kept");
+    }
+    const changes = stays ? await joining(provider, proof, change, deposit) : noDepositChanges(deposit!);
+    if (deposit === undefined) await provider.store.commit(changes);
+    else await leaveOld(provider, deposit, changes);
+    provider.observe({ kind: stays ? "changed" : "moved-away", tokenId: change.tokenId });
+    if (keepersOf(change.next).includes(provider.transport.peer)) provider.announce(change.tokenId);
+  });
+}
+
+/** The commit that forgets the old seed is the one that names the new generation: there is nothing in between. */
+async function leaveOld(provider: CustodyProvider, deposit: StoredDeposit, changes: readonly Change[]): Promise<void> {
+  const { placement, terms } = deposit;
+  await withDeal(provider.store, placement.manifest.dealId, () =>
+    burnDeal(provider.store, placement.manifest.dealId, changes),
+  );
+  await provider.store.bodies.remove(ciphertextName(terms.tokenId, placement.generation));
+}
+
+/** What makes the new generation the deposit's. */
+async function joining(
+  provider: CustodyProvider,
+  proof: Uint8Array,
+  change: ChangeTerms,
+  deposit: StoredDeposit | undefined,
+): Promise<Change[]> {
+  const stored = await findChange(provider.store, change.tokenId);
+  const deal = await loadHeldDeal(provider.store, change.next.manifest.dealId);
+  if (
+    stored?.record.state !== "active" ||
+    !equalBytes(stored.change.digest, change.digest) ||
+    deal?.state !== "bound"
+  ) {
+    const text = "we have not prepared this change, or have given it up; repair the deposit";
+    throw new IntercloudError("NO_SUCH_CHANGE", "not-found", text);
+  }
+  const { record, terms } = deposit ?? origin(stored);
+  const { holdsCiphertext, storedBytes } = stored.record;
+  const isHome = change.next.roster[0] === provider.transport.peer;
+  const left = isHome ? (deposit?.placement.roster ?? readProof(stored.record.proof!).placement.roster) : [];
+  return [
+    heldDealChange({ ...deal, state: "sealed" }),
+    closedDealChange(deal.dealId),
+    depositChange(change.tokenId, { ...record, change: proof, holdsCiphertext, storedBytes }),
+    ownerIndexChange(terms, storedBytes),
+    noChangeChange(change.tokenId),
+    ...(isHome
+      ? [
+          duesChange(
+            change.tokenId,
+            left.filter((peer) => peer !== provider.transport.peer),
+          ),
+        ]
+      : []),
+  ];
+}
+
+/** The record of a deposit that is new to us, from the proof that came along. */
+function origin({ record }: StoredChange): Pick<StoredDeposit, "record" | "terms"> {
+  const { terms, parts } = readProof(record.proof ?? new Uint8Array());
+  const deposit: DepositRecord = {
+    ...{ version: 1, state: "sealed", request: parts.request, manifest: parts.manifest, ownLink: null },
+    ...{ links: [...parts.links], keeping: parts.keeping, closing: parts.closing, change: null },
+    ...{ holdsCiphertext: false, storedBytes: 0 },
+  };
+  return { record: deposit, terms };
+}
+
+function ownRetired(provider: CustodyProvider, change: ChangeTerms): Uint8Array {
+  return signStatement(
+    {
+      ...{ kind: "retired", version: 1, tokenId: change.tokenId, generation: change.next.generation },
+      ...{ change: change.digest, peer: provider.transport.peer, timeMs: provider.clock.nowMs() },
+    },
+    provider.signer,
+  );
+}

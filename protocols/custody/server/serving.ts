@@ -1,0 +1,33 @@
+/** What a provider reads a deposit from: the generation that a request names by its deal. During a change there may be two. */
+import { equalBytes } from "../../crypto/digest.ts";
+import type { Store } from "../../storage/index.ts";
+import { IntercloudError } from "../../wire/errors.ts";
+import type { DepositTerms } from "../deposit-terms.ts";
+import type { Placement } from "../placement.ts";
+import { readProof } from "../proof.ts";
+import { findChange } from "./change/change-record.ts";
+import { findDeposit, noSuchDeposit } from "./deposit-record.ts";
+
+export interface Serving {
+  readonly terms: DepositTerms;
+  readonly placement: Placement;
+  readonly holdsCiphertext: boolean;
+}
+
+/** @throws IntercloudError NO_SUCH_DEPOSIT; OTHER_GENERATION when the deposit is on another deal here. */
+export async function loadServing(store: Store, tokenId: Uint8Array, dealId: Uint8Array): Promise<Serving> {
+  const isOn = ({ manifest }: Placement) => equalBytes(manifest.dealId, dealId);
+  const deposit = await findDeposit(store, tokenId);
+  const sealed = deposit?.record.state === "sealed" ? deposit : undefined;
+  if (sealed !== undefined && isOn(sealed.placement)) {
+    const { terms, placement, record } = sealed;
+    return { terms, placement, holdsCiphertext: record.holdsCiphertext };
+  }
+  const stored = await findChange(store, tokenId);
+  if (stored?.record.state === "active" && isOn(stored.change.next)) {
+    const terms = sealed?.terms ?? readProof(stored.record.proof ?? new Uint8Array()).terms;
+    return { terms, placement: stored.change.next, holdsCiphertext: stored.record.holdsCiphertext };
+  }
+  if (sealed === undefined) throw noSuchDeposit();
+  throw new IntercloudError("OTHER_GENERATION", "conflict", "the deposit was refreshed or moved; look where it is now");
+}
