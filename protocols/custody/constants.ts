@@ -42,3 +42,8 @@ export const MAX_HOLDING_BYTES = 1024;
 export const CHANGE_LIFETIME_MS = 10 * 60_000;
 /** A slow link, so that the time of a change grows with what it moves. */
 export const CHANGE_BYTES_PER_SECOND = 256 * 1024;
+
+/** A page of proofs that fits a control message together with the one that would be too much. */
+export const MAX_RESTORE_PAGE_BYTES = 128 * 1024;
+/** Records that are looked at for one page: a tenth of a second of work. */
+export const RESTORE_SCAN = 200;

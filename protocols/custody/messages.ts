@@ -68,6 +68,22 @@ export const locateAnswerShape = v.strictObject({
 });
 export const helloAnswerShape = v.strictObject({ acceptsDeposits: v.boolean(), timeMs });
 
+/** Repair: from a provider that lost something, to others that have a part of the same deposit. */
+export const repairPartShape = v.strictObject({ round: boundedBytes(2 * MAX_DESCRIPTOR_BYTES) });
+export const repairCiphertextShape = v.strictObject({ tokenId, dealId: fixedBytes(DEAL_ID_BYTES) });
+/** From the owner to a provider: look whether all that you should have is there, and make good what is not. */
+export const repairShape = v.strictObject({ request, proof: boundedBytes(MAX_PROOF_BYTES) });
+export const repairContentShape = v.strictObject({ tokenId, provider: text(64) });
+/** What was there before. */
+export const repairedShape = v.strictObject({ record: v.boolean(), share: v.boolean(), ciphertext: v.boolean() });
+/** The deposits in which the asking provider has a share, a page at a time. */
+export const restorePageShape = v.strictObject({ after: v.nullable(tokenId) });
+export const restorePageAnswerShape = v.strictObject({
+  proofs: v.array(boundedBytes(MAX_PROOF_BYTES)),
+  /** Where to go on; null at the end. */
+  next: v.nullable(tokenId),
+});
+
 /** A refresh or move. The owner's signed change request goes to everybody who has a part in it. */
 export const prepareChangeShape = v.strictObject({ request, proof: boundedBytes(MAX_PROOF_BYTES) });
 export const changeHeaderShape = v.strictObject({ request });

@@ -16,6 +16,7 @@ import { readChangeProof } from "../change/change-proof.ts";
 import { MAX_CHANGE_PROOF_BYTES, MAX_PROOF_BYTES } from "../constants.ts";
 import { type DepositTerms, readTerms } from "../deposit-terms.ts";
 import { originPlacement, type Placement } from "../placement.ts";
+import type { Proof } from "../proof.ts";
 
 const recordShape = v.strictObject({
   version: v.literal(1),
@@ -93,6 +94,20 @@ function stored(record: DepositRecord): StoredDeposit {
   return { record, terms, placement };
 }
 
+/** What a proof of the deposit is made of; undefined while it is not sealed. */
+export function proofParts({
+  state,
+  request,
+  manifest,
+  links,
+  keeping,
+  closing,
+  change,
+}: DepositRecord): Proof | undefined {
+  if (state !== "sealed" || keeping === null || closing === null) return undefined;
+  return { request, manifest, links, keeping, closing, change };
+}
+
 /** Forgets a deposit: seed, correction, ciphertext and record. The deal's id stays burnt for ever. */
 export async function burnDeposit(store: Store, { terms, record, placement }: StoredDeposit): Promise<void> {
   const { tokenId, token } = terms;
@@ -122,6 +137,15 @@ export async function* ownedTokens(store: Store, owner: string): AsyncIterable<r
   const prefix = ownerPrefix(owner);
   for await (const [key, value] of store.entries(prefix)) {
     yield [idOfHex(key.slice(prefix.length)), decodeCanonical(value) as number];
+  }
+}
+
+/** All sealed deposits in the order of their ids, from the one behind `after` on. */
+export async function* sealedDeposits(store: Store, after: Uint8Array | null): AsyncIterable<StoredDeposit> {
+  for await (const [key, value] of store.entries(RECORD_PREFIX)) {
+    if (after !== null && key <= RECORD_PREFIX + hexOf(after)) continue;
+    const record = readRecord(value);
+    if (record.state === "sealed") yield stored(record);
   }
 }
 

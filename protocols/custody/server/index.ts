@@ -14,11 +14,14 @@ import { receiveCopy } from "./keep.ts";
 import { pour } from "./pour.ts";
 import type { CustodyProvider } from "./provider.ts";
 import { hello, list, locate, ready, show } from "./queries.ts";
+import { answerRepair, restorePage } from "./repair/answer-repair.ts";
+import { repairCiphertext, repairPart } from "./repair/parts.ts";
 import { retrieve } from "./retrieve.ts";
 import { seal } from "./seal.ts";
 
 export { sweepDeposits } from "./burn.ts";
 export type { CustodyEvent, CustodyLimits, CustodyProvider } from "./provider.ts";
+export { type RestoreReport, restoreAll } from "./repair/restore.ts";
 export { settleCustody } from "./settle.ts";
 
 export function custodyHandlers(provider: CustodyProvider): Handlers {
@@ -33,6 +36,7 @@ export function custodyHandlers(provider: CustodyProvider): Handlers {
       show: (body) => show(provider, body),
       list: (body) => list(provider, body),
       locate: (body, context) => locate(provider, body, context),
+      "restore-page": (body, context) => restorePage(provider, body, context),
       "change-prepare": (body) => prepareChange(provider, body),
       "change-activate": (body) => activate(provider, body),
       "change-retire": (body, context) => retire(provider, body, context),
@@ -45,6 +49,9 @@ export function custodyHandlers(provider: CustodyProvider): Handlers {
       part: (channel, header, context) => part(provider, active, channel, header, context),
       copy: (channel, header, context) => receiveCopy(provider, active, channel, header, context),
       retrieve: (channel, header, context) => retrieve(provider, channel, header, context),
+      repair: (channel, header, context) => answerRepair(provider, active, channel, header, context),
+      "repair-part": (channel, header, context) => repairPart(provider, channel, header, context),
+      "repair-ciphertext": (channel, header, context) => repairCiphertext(provider, channel, header, context),
       "change-transfer": (channel, header, context) => transfer(provider, active, channel, header, context),
       "change-part": (channel, header, context) => changePart(provider, channel, header, context),
       "change-ciphertext": (channel, header, context) => changeCiphertext(provider, channel, header, context),

@@ -43,7 +43,7 @@ export interface CustodyLimits {
 export type CustodyEvent =
   | { readonly kind: "bound" | "linked" | "sealed" | "burnt" | "copied"; readonly tokenId: Uint8Array }
   | {
-      readonly kind: "change-prepared" | "change-active" | "change-dropped" | "changed" | "moved-away";
+      readonly kind: "change-prepared" | "change-active" | "change-dropped" | "changed" | "moved-away" | "repaired";
       readonly tokenId: Uint8Array;
     }
   | { readonly kind: "served"; readonly tokenId: Uint8Array; readonly lengthBytes: number };

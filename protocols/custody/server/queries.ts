@@ -14,7 +14,7 @@ import {
   showContentShape,
 } from "../messages.ts";
 import { encodeProof } from "../proof.ts";
-import { loadDeposit, ownedTokens } from "./deposit-record.ts";
+import { loadDeposit, ownedTokens, proofParts } from "./deposit-record.ts";
 import type { CustodyProvider } from "./provider.ts";
 import { loadServing } from "./serving.ts";
 
@@ -37,14 +37,14 @@ export async function show(provider: CustodyProvider, body: CborValue): Promise<
   const { tokenId, provider: asked } = parseShape(showContentShape, request.content, "show request");
   requireAsked(provider, asked);
   const { record, terms } = await loadDeposit(provider.store, tokenId);
-  if (record.state !== "sealed" || record.keeping === null || record.closing === null) {
+  const parts = proofParts(record);
+  if (parts === undefined) {
     throw new IntercloudError("NO_SUCH_DEPOSIT", "not-found", "this deposit was never completed");
   }
   if (terms.token.owner !== request.identity) {
     throw new IntercloudError("NOT_THE_OWNER", "refused", "only the owner may see this deposit");
   }
-  const { manifest, links, keeping, closing, change } = record;
-  return { proof: encodeProof({ request: record.request, manifest, links, keeping, closing, change }) };
+  return { proof: encodeProof(parts) };
 }
 
 /** The asker's own deposits, a page at a time, in the order of their ids. */

@@ -4,6 +4,7 @@
  * message has t members, and somebody who sees all links but holds no share learns nothing.
  */
 import { afterEach, expect, test } from "vitest";
+import { repairDeposit } from "../../../protocols/custody/client/index.ts";
 import { ciphertextName, loadDeposit } from "../../../protocols/custody/server/deposit-record.ts";
 import { loadHeldDeal, shareOf } from "../../../protocols/dealing/index.ts";
 import { lagrangeCoefficients, simdKernel } from "../../../protocols/field/index.ts";
@@ -12,6 +13,8 @@ import { parseTokenText } from "../../../protocols/tokens/token-text.ts";
 import { learns, smallestCoalition, subsets } from "../../support/audit/rank.ts";
 import { type Audit, startAudit } from "../../support/audit/recorder.ts";
 import { bytesOf, collect, sourceOf } from "../../support/bytes.ts";
+
+const SIGNAL = new AbortController().signal;
 
 let audit: Audit | undefined;
 afterEach(async () => {
@@ -110,6 +113,30 @@ test.each(CHANGES)(
       }
     }
     expect(smallestCoalition(providers, [0])).toHaveLength(Math.min(t, t2));
+    expect(learns(links, [0])).toBe(false);
+  },
+);
+
+test.each(SIZES.filter(({ n, t }) => n > t))(
+  "repaired, refreshed and repaired again, n=$n t=$t: t providers are needed",
+  async ({ n, t }) => {
+    audit = await startAudit({ providers: n });
+    const { world, message } = audit;
+    const { tokenText } = await world.put(message, { threshold: t, copies: n });
+    const { tokenId } = parseTokenText(tokenText);
+    audit.settle();
+    for (const lost of [1, n]) {
+      const { store } = world.providers[lost - 1]!;
+      store.records.clear();
+      const { providers: repaired } = await repairDeposit(world.user, parseTokenText(tokenText), SIGNAL);
+      expect(repaired[lost - 1]).toMatchObject({ repaired: { share: true } });
+      expect((await loadDeposit(store, tokenId)).record.state).toBe("sealed");
+      audit.settle();
+      await world.change(tokenText);
+      audit.settle();
+    }
+    const { providers, links } = audit.views();
+    expect(smallestCoalition(providers, [0])).toHaveLength(t);
     expect(learns(links, [0])).toBe(false);
   },
 );

@@ -1,0 +1,60 @@
+/** Repair, as an owner asks for it: every provider looks at what it has of the deposit and makes good what is not right. */
+import type { TokenText } from "../../tokens/token-text.ts";
+import { IntercloudError } from "../../wire/errors.ts";
+import { parseShape } from "../../wire/shape.ts";
+import type { PeerName } from "../../wire/transport.ts";
+import { abortOn } from "../abort-on.ts";
+import { CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS } from "../constants.ts";
+import { repairedShape } from "../messages.ts";
+import { receiveChain } from "../waiting-chain.ts";
+import { type FoundProof, findNewestProof } from "./find-proof.ts";
+import { type CustodyUser, signedRequest } from "./user.ts";
+
+export interface RepairReport {
+  /** In point order. */
+  readonly providers: readonly {
+    readonly peer: PeerName;
+    /** What it found missing or damaged and made good; undefined when it did not answer or could not. */
+    readonly repaired: { readonly record: boolean; readonly share: boolean; readonly ciphertext: boolean } | undefined;
+    readonly error: IntercloudError | undefined;
+  }[];
+}
+
+/** @throws IntercloudError NOT_THE_OWNER, NO_SUCH_DEPOSIT; a provider that fails is reported. */
+export async function repairDeposit(user: CustodyUser, token: TokenText, signal: AbortSignal): Promise<RepairReport> {
+  const found = await findNewestProof(user, token, signal);
+  const { terms, placement } = found.proof;
+  if (terms.token.owner !== user.session.identity) {
+    throw new IntercloudError("NOT_THE_OWNER", "refused", "only the owner may have its deposit repaired");
+  }
+  const providers = await Promise.all(
+    placement.roster.map(async (peer) => {
+      try {
+        return { peer, repaired: await repairAt(user, found, peer, signal), error: undefined };
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!(error instanceof IntercloudError)) throw error;
+        return { peer, repaired: undefined, error };
+      }
+    }),
+  );
+  return { providers };
+}
+
+async function repairAt(user: CustodyUser, { proof, bytes }: FoundProof, peer: PeerName, signal: AbortSignal) {
+  const request = signedRequest(user, "change", { tokenId: proof.terms.tokenId, provider: peer });
+  const options = { timeoutMs: OPEN_TIMEOUT_MS, signal };
+  const header = { request, proof: bytes };
+  const channel = await user.transport.open(peer, CUSTODY_PROTOCOL, "repair", header, options);
+  const release = abortOn(signal, channel);
+  try {
+    const before = parseShape(repairedShape, await receiveChain(channel), "repair");
+    await channel.close();
+    return { record: !before.record, share: !before.share, ciphertext: !before.ciphertext };
+  } catch (error) {
+    channel.abort(error);
+    throw error;
+  } finally {
+    release();
+  }
+}

@@ -1,0 +1,70 @@
+/** What a provider answers when it is asked to repair itself, and which deposits others should know of. */
+import { equalBytes } from "../../../crypto/digest.ts";
+import { checkRequest } from "../../../identity/request.ts";
+import type { CborValue } from "../../../wire/codec.ts";
+import { IntercloudError } from "../../../wire/errors.ts";
+import { parseShape } from "../../../wire/shape.ts";
+import type { Channel, Context } from "../../../wire/transport.ts";
+import { abortOn } from "../../abort-on.ts";
+import { MAX_RESTORE_PAGE_BYTES, RESTORE_SCAN } from "../../constants.ts";
+import { repairContentShape, repairShape, restorePageShape } from "../../messages.ts";
+import { encodeProof, readProof } from "../../proof.ts";
+import { tellWaiting } from "../../waiting-chain.ts";
+import type { ActiveDeposits } from "../active.ts";
+import { proofParts, sealedDeposits } from "../deposit-record.ts";
+import type { CustodyProvider } from "../provider.ts";
+import { repairDeposit } from "./repair.ts";
+
+/** For the owner, which brings the proof along: we may have lost it. */
+export async function answerRepair(
+  provider: CustodyProvider,
+  active: ActiveDeposits,
+  channel: Channel,
+  header: CborValue,
+  context: Context,
+): Promise<void> {
+  const message = parseShape(repairShape, header, "repair");
+  const nowMs = provider.clock.nowMs();
+  const request = checkRequest(message.request, "change", nowMs);
+  const { tokenId, provider: asked } = parseShape(repairContentShape, request.content, "repair request");
+  const proof = readProof(message.proof);
+  if (asked !== provider.transport.peer || !equalBytes(proof.terms.tokenId, tokenId)) {
+    throw new IntercloudError("NOT_ASKED", "refused", "this request was made for another provider or deposit");
+  }
+  if (proof.terms.token.owner !== request.identity) {
+    throw new IntercloudError("NOT_THE_OWNER", "refused", "only the owner may have its deposit repaired");
+  }
+  provider.replayGuard.admit(request, nowMs);
+  await active.run(tokenId, "repair", context.signal, async (signal) => {
+    const release = abortOn(signal, channel);
+    const waiting = tellWaiting(provider.clock, channel);
+    try {
+      const found = await repairDeposit(provider, proof, signal).finally(() => waiting.stop());
+      await channel.sendMessage({ ...found });
+      await channel.close();
+    } finally {
+      release();
+    }
+  });
+}
+
+/** For a provider that lost its disk: the proofs of the deposits that it has a share of. */
+export async function restorePage(provider: CustodyProvider, body: CborValue, context: Context): Promise<CborValue> {
+  const { after } = parseShape(restorePageShape, body, "restore");
+  const proofs: Uint8Array[] = [];
+  let lengthBytes = 0;
+  let scanned = 0;
+  let last: Uint8Array | null = after;
+  for await (const { record, terms, placement } of sealedDeposits(provider.store, after)) {
+    const parts = placement.roster.includes(context.from) ? proofParts(record) : undefined;
+    const proof = parts && encodeProof(parts);
+    const isFull = proofs.length > 0 && lengthBytes + (proof?.length ?? 0) > MAX_RESTORE_PAGE_BYTES;
+    if (isFull || scanned === RESTORE_SCAN) return { proofs, next: last };
+    scanned += 1;
+    last = terms.tokenId;
+    if (proof === undefined) continue;
+    proofs.push(proof);
+    lengthBytes += proof.length;
+  }
+  return { proofs, next: null };
+}

@@ -1,0 +1,83 @@
+/** Whether what we should have of a deposit is here and right: every byte is read and held against what was signed. */
+import { createHash } from "node:crypto";
+import { digestOfBlocks } from "../../../crypto/block-digest.ts";
+import { equalBytes } from "../../../crypto/digest.ts";
+import { loadHeldDeal, shareOf } from "../../../dealing/held-deal.ts";
+import { entryOfPeer, type ManifestEntry } from "../../../dealing/manifest.ts";
+import { shareBlockDigests, shareDigest } from "../../../rounds/share.ts";
+import { IntercloudError, type Status } from "../../../wire/errors.ts";
+import { keepersOf, type Placement } from "../../placement.ts";
+import { ciphertextName, findDeposit } from "../deposit-record.ts";
+import type { CustodyProvider } from "../provider.ts";
+
+export interface Inspection {
+  /** Whether the record of the deposit is here. */
+  readonly record: boolean;
+  readonly share: boolean;
+  /** Also when it is not ours to keep. */
+  readonly ciphertext: boolean;
+}
+
+export async function inspect(
+  provider: CustodyProvider,
+  tokenId: Uint8Array,
+  placement: Placement,
+): Promise<Inspection> {
+  const deposit = await findDeposit(provider.store, tokenId);
+  const record = deposit?.record.state === "sealed" && deposit.placement.generation === placement.generation;
+  return {
+    record,
+    share: await isShareGood(provider, placement),
+    ciphertext:
+      !keepersOf(placement).includes(provider.transport.peer) ||
+      (await isCiphertextGood(provider, tokenId, placement, record && deposit.record.holdsCiphertext)),
+  };
+}
+
+/** @throws IntercloudError NOT_A_MEMBER when the deposit has no share for us. */
+export function ownEntry(provider: CustodyProvider, { manifest }: Placement): ManifestEntry {
+  const entry = entryOfPeer(manifest, provider.transport.peer);
+  if (entry !== undefined) return entry;
+  throw new IntercloudError("NOT_A_MEMBER", "refused", "this deposit has no share for us");
+}
+
+async function isShareGood(provider: CustodyProvider, placement: Placement): Promise<boolean> {
+  const { manifest } = placement;
+  const { point, digest } = ownEntry(provider, placement);
+  const deal = await loadHeldDeal(provider.store, manifest.dealId);
+  if (deal?.state === "burnt") {
+    throw new IntercloudError("DEAL_BURNT", "conflict", "the share of this deal was destroyed here, and stays so");
+  }
+  if (deal?.state !== "sealed" || deal.point !== point) return false;
+  return await unlessLost(async () => {
+    const share = shareOf(deal, provider.store);
+    const blocks = await shareBlockDigests(share, manifest.lengthBytes, provider.tools.keystream);
+    return equalBytes(shareDigest(manifest.dealId, point, digestOfBlocks(blocks)), digest);
+  });
+}
+
+async function isCiphertextGood(
+  provider: CustodyProvider,
+  tokenId: Uint8Array,
+  { generation, ciphertextDigest }: Placement,
+  isCounted: boolean,
+): Promise<boolean> {
+  if (!isCounted || ciphertextDigest === undefined) return false;
+  return await unlessLost(async () => {
+    const hash = createHash("sha256");
+    for await (const chunk of provider.store.bodies.read(ciphertextName(tokenId, generation), 0)) hash.update(chunk);
+    return equalBytes(hash.digest(), ciphertextDigest);
+  });
+}
+
+/** What is missing or damaged can be repaired; other failures are failures. */
+async function unlessLost(check: () => Promise<boolean>): Promise<boolean> {
+  try {
+    return await check();
+  } catch (error) {
+    if (error instanceof IntercloudError && LOST.has(error.status)) return false;
+    throw error;
+  }
+}
+
+const LOST: ReadonlySet<Status> = new Set<Status>(["damaged", "not-found"]);

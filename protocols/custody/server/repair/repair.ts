@@ -1,0 +1,147 @@
+/** A provider makes good what it lost of one deposit: its record, its share, its copy of the ciphertext. */
+import { equalBytes } from "../../../crypto/digest.ts";
+import { closedDealChange, type HeldDeal, heldDealChange, loadHeldDeal, withDeal } from "../../../dealing/held-deal.ts";
+import type { Change } from "../../../storage/index.ts";
+import { IntercloudError } from "../../../wire/errors.ts";
+import type { PeerName } from "../../../wire/transport.ts";
+import { abortOn } from "../../abort-on.ts";
+import { CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS } from "../../constants.ts";
+import { keepersOf, type Placement } from "../../placement.ts";
+import type { CheckedProof } from "../../proof.ts";
+import { ciphertextName, type DepositRecord, depositChange, findDeposit, ownerIndexChange } from "../deposit-record.ts";
+import type { CustodyProvider } from "../provider.ts";
+import { type Inspection, inspect, ownEntry } from "./inspect.ts";
+import { rebuildShare } from "./rebuild.ts";
+
+/**
+ * Does nothing where all is well. Each thing is committed when it is whole, so it can be stopped and run again.
+ * @returns what was there before.
+ * @throws IntercloudError NOT_A_MEMBER, CHAIN_BROKEN, STALE_PROOF, DEAL_BURNT, and what rebuilding throws.
+ */
+export async function repairDeposit(
+  provider: CustodyProvider,
+  proof: CheckedProof,
+  signal: AbortSignal,
+): Promise<Inspection> {
+  const { placement, terms } = proof;
+  const { tokenId } = terms;
+  ownEntry(provider, placement);
+  await requireGenuine(provider, proof);
+  const found = await inspect(provider, tokenId, placement);
+  if (found.record && found.share && found.ciphertext) return found;
+  const deal = found.share
+    ? undefined
+    : await rebuildShare(provider, { tokenId, placement, manifestBytes: signedManifest(proof) }, signal);
+  await commitRepaired(provider, proof, deal, found.ciphertext && (await keptBefore(provider, tokenId)));
+  if (!found.ciphertext) {
+    await fetchCiphertext(provider, tokenId, placement, signal);
+    await commitRepaired(provider, proof, undefined, true);
+    provider.announce(tokenId);
+  }
+  provider.observe({ kind: "repaired", tokenId });
+  return found;
+}
+
+/** Whoever shows us the proof may have made it up: its chain must hold, and its dealer and providers must be of our federation. */
+async function requireGenuine(provider: CustodyProvider, { chain, placement, terms }: CheckedProof): Promise<void> {
+  if (!chain.valid) {
+    throw new IntercloudError("CHAIN_BROKEN", "integrity", "the chain of this deposit is broken", {
+      peers: chain.firstBreak?.suspects ?? [],
+    });
+  }
+  const strangers = placement.roster.filter((peer) => provider.agreementKeyOf(peer) === undefined);
+  if (strangers.length > 0 || !provider.isDealer(placement.manifest.dealer)) {
+    throw new IntercloudError("UNKNOWN_PROVIDER", "refused", "this deposit has peers that are not of our federation", {
+      peers: strangers,
+    });
+  }
+  const deposit = await findDeposit(provider.store, terms.tokenId);
+  const newer = deposit !== undefined && deposit.placement.generation > placement.generation;
+  if (newer || (deposit !== undefined && deposit.record.state !== "sealed")) {
+    throw new IntercloudError("STALE_PROOF", "conflict", "the deposit is in another state here than this proof says");
+  }
+}
+
+function signedManifest({ parts, change }: CheckedProof): Uint8Array {
+  return change?.change.manifestBytes ?? parts.manifest;
+}
+
+async function keptBefore({ store }: CustodyProvider, tokenId: Uint8Array): Promise<boolean> {
+  return (await findDeposit(store, tokenId))?.record.holdsCiphertext === true;
+}
+
+async function commitRepaired(
+  provider: CustodyProvider,
+  proof: CheckedProof,
+  deal: HeldDeal | undefined,
+  holdsCiphertext: boolean,
+): Promise<void> {
+  const { terms, placement, parts } = proof;
+  await withDeal(provider.store, placement.manifest.dealId, async () => {
+    const before = await findDeposit(provider.store, terms.tokenId);
+    if ((await loadHeldDeal(provider.store, placement.manifest.dealId))?.state === "burnt") {
+      throw new IntercloudError("DEAL_BURNT", "conflict", "the share of this deal was destroyed here, and stays so");
+    }
+    const { corrected } = ownEntry(provider, placement);
+    const rebuilt = deal !== undefined || corrected ? placement.manifest.lengthBytes : 0;
+    const storedBytes = rebuilt + (holdsCiphertext ? placement.manifest.lengthBytes : 0);
+    const record: DepositRecord = {
+      ...{ version: 1, state: "sealed", request: parts.request, manifest: parts.manifest },
+      ...{ links: [...parts.links], keeping: parts.keeping, closing: parts.closing, change: parts.change },
+      ...{ ownLink: before?.record.ownLink ?? null, holdsCiphertext, storedBytes },
+    };
+    const changes: Change[] = [depositChange(terms.tokenId, record), ownerIndexChange(terms, storedBytes)];
+    if (deal !== undefined) changes.push(heldDealChange(deal), closedDealChange(deal.dealId));
+    await provider.store.commit(changes);
+  });
+  deal?.seed.fill(0);
+}
+
+/** From the first other keeper whose bytes are the ones that home signed. */
+async function fetchCiphertext(
+  provider: CustodyProvider,
+  tokenId: Uint8Array,
+  placement: Placement,
+  signal: AbortSignal,
+): Promise<void> {
+  const others = keepersOf(placement).filter((peer) => peer !== provider.transport.peer);
+  let last: unknown;
+  const wrong: PeerName[] = [];
+  for (const peer of others) {
+    try {
+      if (await fetchFrom(provider, peer, tokenId, placement, signal)) return;
+      wrong.push(peer);
+    } catch (error) {
+      signal.throwIfAborted();
+      last = error;
+    }
+  }
+  await provider.store.bodies.remove(ciphertextName(tokenId, placement.generation));
+  const text = "no other provider has a good copy of the ciphertext; try again when those that keep it are up";
+  const status = wrong.length > 0 ? "integrity" : "unreachable";
+  throw new IntercloudError("NO_CIPHERTEXT", status, text, { peers: wrong.length > 0 ? wrong : others }, last);
+}
+
+async function fetchFrom(
+  provider: CustodyProvider,
+  peer: PeerName,
+  tokenId: Uint8Array,
+  { manifest, generation, ciphertextDigest }: Placement,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const header = { tokenId, dealId: manifest.dealId };
+  const options = { timeoutMs: OPEN_TIMEOUT_MS, signal };
+  const channel = await provider.transport.open(peer, CUSTODY_PROTOCOL, "repair-ciphertext", header, options);
+  const release = abortOn(signal, channel);
+  try {
+    const body = channel.receiveBody({ lengthBytes: manifest.lengthBytes });
+    await provider.store.bodies.write(ciphertextName(tokenId, generation), body);
+    await channel.close();
+    return ciphertextDigest !== undefined && equalBytes(body.summary().digest, ciphertextDigest);
+  } catch (error) {
+    channel.abort(error);
+    throw error;
+  } finally {
+    release();
+  }
+}

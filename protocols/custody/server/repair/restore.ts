@@ -1,0 +1,124 @@
+/**
+ * Everything back, for a provider that lost its disk: the others tell, in the order of their ids, in which deposits it has a share,
+ * and each of them is repaired. What is there already stays, so it can be stopped and run again.
+ */
+import { IntercloudError } from "../../../wire/errors.ts";
+import { parseShape } from "../../../wire/shape.ts";
+import type { PeerName } from "../../../wire/transport.ts";
+import { ASK_TIMEOUT_MS, CUSTODY_PROTOCOL } from "../../constants.ts";
+import { restorePageAnswerShape } from "../../messages.ts";
+import { type CheckedProof, readProof } from "../../proof.ts";
+import type { CustodyProvider } from "../provider.ts";
+import { repairDeposit } from "./repair.ts";
+
+export interface RestoreReport {
+  /** Deposits that were whole before, that are whole now, and that could not be made whole. */
+  readonly good: number;
+  readonly restored: number;
+  readonly failed: readonly { readonly tokenId: Uint8Array; readonly error: IntercloudError }[];
+  /** Providers that did not tell all that they know. */
+  readonly missing: readonly PeerName[];
+}
+
+/** How many deposits are worked on at a time: each waits for others most of the time. */
+const AT_A_TIME = 8;
+
+/** @param others all other providers @throws IntercloudError when our own store fails, or the signal fires. */
+export async function restoreAll(
+  provider: CustodyProvider,
+  others: readonly PeerName[],
+  signal: AbortSignal,
+  onProgress: (done: number) => void,
+): Promise<RestoreReport> {
+  const missing = new Set<PeerName>();
+  const failed: { readonly tokenId: Uint8Array; readonly error: IntercloudError }[] = [];
+  let good = 0;
+  let restored = 0;
+  const work = newestOfAll(others.map((peer) => tellOf(provider, peer, missing, signal)));
+  const worker = async (): Promise<void> => {
+    for (;;) {
+      const next = await work.next();
+      if (next.done) return;
+      try {
+        const before = await repairDeposit(provider, next.value, signal);
+        if (before.record && before.share && before.ciphertext) good += 1;
+        else restored += 1;
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!(error instanceof IntercloudError) || OWN_FAULTS.has(error.status)) throw error;
+        failed.push({ tokenId: next.value.terms.tokenId, error });
+      }
+      onProgress(good + restored + failed.length);
+    }
+  };
+  await Promise.all(Array.from({ length: AT_A_TIME }, worker));
+  return { good, restored, failed, missing: [...missing] };
+}
+
+const OWN_FAULTS: ReadonlySet<string> = new Set(["full", "internal"]);
+
+/** What one provider tells, in order. It ends early, and is named, when the provider fails or tells nonsense. */
+async function* tellOf(
+  provider: CustodyProvider,
+  peer: PeerName,
+  missing: Set<PeerName>,
+  signal: AbortSignal,
+): AsyncGenerator<CheckedProof> {
+  let after: Uint8Array | null = null;
+  try {
+    for (;;) {
+      const options = { timeoutMs: ASK_TIMEOUT_MS, signal };
+      const answer = await provider.transport.ask(peer, CUSTODY_PROTOCOL, "restore-page", { after }, options);
+      const page = parseShape(restorePageAnswerShape, answer, "restore");
+      let last = after;
+      for (const bytes of page.proofs) {
+        const proof = readProof(bytes);
+        requireOrder(peer, last, proof.terms.tokenId);
+        last = proof.terms.tokenId;
+        if (proof.placement.roster.includes(provider.transport.peer)) yield proof;
+      }
+      if (page.next === null) return;
+      if (last === null || Buffer.compare(page.next, last) !== 0) requireOrder(peer, last, page.next);
+      after = page.next;
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof IntercloudError)) throw error;
+    missing.add(peer);
+  }
+}
+
+function requireOrder(peer: PeerName, before: Uint8Array | null, next: Uint8Array): void {
+  if (before === null || Buffer.compare(before, next) < 0) return;
+  throw new IntercloudError("BAD_LISTING", "integrity", "a provider lists deposits out of order or without end", {
+    peers: [peer],
+  });
+}
+
+/** Merges what all tell: each deposit once, as whoever knows its newest generation tells it. May be asked for by several at a time. */
+async function* newestOfAll(sources: readonly AsyncGenerator<CheckedProof>[]): AsyncGenerator<CheckedProof> {
+  const heads = await Promise.all(sources.map(async (source) => ({ source, head: await nextOf(source) })));
+  for (;;) {
+    let newest: CheckedProof | undefined;
+    for (const { head } of heads) {
+      if (head === undefined) continue;
+      const order = newest === undefined ? -1 : Buffer.compare(head.terms.tokenId, newest.terms.tokenId);
+      const isNewer = newest !== undefined && head.placement.generation > newest.placement.generation;
+      if (order < 0 || (order === 0 && isNewer)) newest = head;
+    }
+    if (newest === undefined) return;
+    const { tokenId } = newest.terms;
+    yield newest;
+    await Promise.all(
+      heads.map(async (each) => {
+        if (each.head === undefined || Buffer.compare(each.head.terms.tokenId, tokenId) !== 0) return;
+        each.head = await nextOf(each.source);
+      }),
+    );
+  }
+}
+
+async function nextOf(source: AsyncGenerator<CheckedProof>): Promise<CheckedProof | undefined> {
+  const next = await source.next();
+  return next.done ? undefined : next.value;
+}
