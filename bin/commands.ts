@@ -54,6 +54,21 @@ export const COMMAND_TABLE: CommandTable = {
       load: () => import("../client/commands/trace.ts"),
     },
     {
+      name: "repair",
+      summary: "have every provider make good what it lost of a deposit",
+      load: () => import("../client/commands/repair.ts"),
+    },
+    {
+      name: "refresh",
+      summary: "give a deposit fresh shares, so that old ones are worth nothing",
+      load: () => import("../client/commands/refresh.ts"),
+    },
+    {
+      name: "move",
+      summary: "take a deposit to other providers, or another n and t",
+      load: () => import("../client/commands/move.ts"),
+    },
+    {
       name: "id new",
       summary: "make an identity in this home; never replaces one",
       load: () => import("../client/commands/id-new.ts"),
@@ -72,6 +87,11 @@ export const COMMAND_TABLE: CommandTable = {
       name: "node init",
       summary: "make a provider's directory: key, configuration, descriptor",
       load: () => import("../node/commands/init.ts"),
+    },
+    {
+      name: "node restore",
+      summary: "get everything back from the other providers after a disk was lost",
+      load: () => import("../node/commands/restore.ts"),
     },
     {
       name: "node run",

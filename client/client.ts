@@ -3,6 +3,8 @@ import type { Entropy } from "../protocols/crypto/entropy.ts";
 import { aesKeystream } from "../protocols/crypto/keystream.ts";
 import type { Signer } from "../protocols/crypto/signing.ts";
 import {
+  type Changed,
+  type ChangePhase,
   type CustodyUser,
   type Deposited,
   type DepositProgress,
@@ -12,9 +14,11 @@ import {
   type Listing,
   listDeposits,
   type MessageSource,
+  type RepairReport,
   type Retrieval,
   type RetrieveProgress,
   type RetrieveWarning,
+  repairDeposit,
   retrieve,
 } from "../protocols/custody/client/index.ts";
 import { surveyReady } from "../protocols/custody/client/ready-survey.ts";
@@ -25,7 +29,14 @@ import type { Clock } from "../protocols/wire/clock.ts";
 import { IntercloudError } from "../protocols/wire/errors.ts";
 import type { PeerName, Transport } from "../protocols/wire/transport.ts";
 import { createGarbageCollector } from "../runtime/garbage.ts";
-import { type DepositChoice, type DepositSettings, depositPlan } from "./deposit-plan.ts";
+import { change } from "./change.ts";
+import {
+  type DepositChoice,
+  type DepositSettings,
+  depositPlan,
+  destinationOf,
+  type MoveChoice,
+} from "./deposit-plan.ts";
 import { type Members, type ProofReport, reportCheckedProof, reportProof } from "./proof-report.ts";
 import { renewedSessions } from "./session.ts";
 import type { ShareStore } from "./shares.ts";
@@ -52,6 +63,10 @@ export interface RetrieveCallOptions extends CallOptions {
   readonly onWarning?: (warning: RetrieveWarning) => void;
 }
 
+export interface ChangeCallOptions extends CallOptions {
+  readonly onPhase?: ((phase: ChangePhase) => void) | undefined;
+}
+
 /** How a provider of a deposit is just now. */
 export interface ProviderState {
   readonly name: string;
@@ -76,6 +91,12 @@ export interface Client extends AsyncDisposable {
   deposit(source: DepositSource, options?: DepositCallOptions): Promise<Deposited>;
   /** @throws IntercloudError BAD_TOKEN, NO_SUCH_DEPOSIT, NOT_THE_OWNER, NOT_ENOUGH_PROVIDERS; the message may throw WRONG_BYTES. */
   retrieve(tokenText: string, options?: RetrieveCallOptions): Promise<Retrieval>;
+  /** A fresh deal at the same providers: shares that leaked before are worth nothing afterwards. @throws as `changeDeposit`. */
+  refresh(tokenText: string, options?: ChangeCallOptions): Promise<Changed>;
+  /** To other providers, or another n and t. @throws as `changeDeposit`; WRONG_NUMBERS, UNKNOWN_PROVIDER_NAME. */
+  move(tokenText: string, choice: MoveChoice, options?: ChangeCallOptions): Promise<Changed>;
+  /** Has every provider look at what it has of the deposit and make good what it lost. */
+  repair(tokenText: string, options?: CallOptions): Promise<RepairReport>;
   list(options?: CallOptions): Promise<Listing>;
   show(tokenText: string, options?: CallOptions): Promise<Shown>;
   /** A proof from `deposit` or `show` is checked offline, for a token the proof is fetched first. A broken chain is reported, not thrown. */
@@ -131,18 +152,18 @@ export function createClient(parts: ClientParts): Client {
   ): Promise<Deposited> {
     const plan = depositPlan(settings, options, directory);
     const { onProgress } = options;
-    let kept: Uint8Array | undefined;
+    let kept: readonly [tokenId: Uint8Array, dealId: Uint8Array] | undefined;
     try {
       return await deposit(await user(), {
         ...{ ...plan, source: collecting(source), signal },
         ...(onProgress === undefined ? {} : { onProgress }),
-        async keepUserShare(tokenId, share) {
-          kept = tokenId;
-          await shares.keep(tokenId, share);
+        async keepUserShare(tokenId, dealId, share) {
+          kept = [tokenId, dealId];
+          await shares.keep(tokenId, dealId, share);
         },
       });
     } catch (error) {
-      if (kept !== undefined) await shares.remove(kept);
+      if (kept !== undefined) await shares.remove(...kept);
       throw error;
     }
   }
@@ -171,8 +192,19 @@ export function createClient(parts: ClientParts): Client {
         ...{ token, route: options.route ?? "fanout", signal: signalOf(options) },
         ...(onProgress === undefined ? {} : { onProgress }),
         ...(onWarning === undefined ? {} : { onWarning }),
-        userShare: (tokenId) => shares.find(tokenId),
+        userShare: (tokenId, dealId) => shares.find(tokenId, dealId),
       });
+    },
+    async refresh(tokenText, options = {}) {
+      return await change(await user(), shares, { tokenText, ...options, signal: signalOf(options) });
+    },
+    async move(tokenText, choice, options = {}) {
+      const destination = destinationOf(settings, choice, directory);
+      return await change(await user(), shares, { tokenText, destination, ...options, signal: signalOf(options) });
+    },
+    async repair(tokenText, options = {}) {
+      const token = parseTokenText(tokenText);
+      return await repairDeposit(await user(), token, signalOf(options));
     },
     async list(options = {}) {
       return await listDeposits(await user(), signalOf(options));

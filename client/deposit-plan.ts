@@ -1,5 +1,5 @@
 /** From settings and flags to the numbers and the candidates of one deposit. */
-import type { Directory } from "../protocols/custody/client/index.ts";
+import type { Destination, Directory } from "../protocols/custody/client/index.ts";
 import { MIN_THRESHOLD } from "../protocols/rounds/constants.ts";
 import type { Route } from "../protocols/rounds/descriptor.ts";
 import { IntercloudError } from "../protocols/wire/errors.ts";
@@ -71,6 +71,41 @@ export function depositPlan(
     route: chosen.route ?? settings.route,
     candidates: homeFirst(directory, chosen.home ?? settings.home),
   };
+}
+
+/** What a user may choose about a move; what is left out stays as the settings say. */
+export interface MoveChoice extends Pick<DepositChoice, "providers" | "threshold" | "copies"> {
+  /** The names of the providers to go to, the new home first; all that are known by default. */
+  readonly to?: readonly string[] | undefined;
+  /** The names of providers to leave, or not to go to. */
+  readonly without?: readonly string[] | undefined;
+}
+
+/** @throws IntercloudError WRONG_NUMBERS, UNKNOWN_PROVIDER_NAME. */
+export function destinationOf(
+  settings: DepositSettings,
+  { to = [], without = [], ...chosen }: MoveChoice,
+  directory: Pick<Directory, "providers" | "nameOf">,
+): Destination {
+  const named = to.map((name) => providerNamed(directory, name));
+  const left = without.map((name) => providerNamed(directory, name));
+  const providers = (named.length > 0 ? named : directory.providers).filter((peer) => !left.includes(peer));
+  const count =
+    chosen.providers ?? (named.length > 0 ? providers.length : Math.min(settings.providers, providers.length));
+  const threshold = chosen.threshold ?? Math.min(settings.threshold, count);
+  const plan = depositPlan(
+    settings,
+    { ...chosen, providers: count, threshold, home: undefined },
+    { ...directory, providers },
+  );
+  return { providers: plan.providers, threshold: plan.threshold, copies: plan.copies, candidates: providers };
+}
+
+function providerNamed({ providers, nameOf }: Pick<Directory, "providers" | "nameOf">, name: string): PeerName {
+  const found = providers.find((peer) => nameOf(peer) === name || peer === name);
+  if (found !== undefined) return found;
+  const message = `no provider is called "${name}"; the federation file lists ${providers.map(nameOf).join(", ")}`;
+  throw new IntercloudError("UNKNOWN_PROVIDER_NAME", "bad-request", message);
 }
 
 function homeFirst({ providers, nameOf }: Pick<Directory, "providers" | "nameOf">, home: string | undefined) {

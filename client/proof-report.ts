@@ -40,6 +40,19 @@ export interface MembershipLine {
   readonly strangers: readonly PeerName[];
 }
 
+/** Where a deposit is now. */
+export interface PlaceLine {
+  /** 0 as deposited; each refresh or move makes the next. */
+  readonly generation: number;
+  readonly home: string;
+  /** In point order. */
+  readonly providers: readonly string[];
+  readonly threshold: number;
+  readonly copies: number;
+  /** ISO 8601: when the new home signed for it; null for generation 0. */
+  readonly changed: string | null;
+}
+
 export interface ProofReport {
   /** Every signature holds, the chain is whole, and nobody in it is a stranger to the federation (when that is known). */
   readonly valid: boolean;
@@ -60,6 +73,8 @@ export interface ProofReport {
   readonly links: readonly LinkLine[];
   readonly keeping: { readonly peer: PeerName; readonly digestKept: string; readonly time: string } | null;
   readonly firstBreak: BreakLine | null;
+  /** Where it is now. What stands above is the deposit as it was made. */
+  readonly place: PlaceLine;
   /** Null when there is no federation file to hold it against: then only the signatures were checked. */
   readonly federation: MembershipLine | null;
 }
@@ -81,7 +96,10 @@ export function reportCheckedProof(proof: CheckedProof, members: Members | undef
   const { token, tokenId, manifest, roster } = terms;
   const known = new Set([...(members?.providers ?? []), ...(members?.dealers ?? [])]);
   const called = (peer: string): Suspect => ({ provider: known.has(peer) ? members!.nameOf(peer) : null, peer });
-  const federation = members === undefined ? null : membership(members, roster, manifest.dealer);
+  const { placement } = proof;
+  const peers = [...new Set([...roster, ...placement.roster])];
+  const dealers = [...new Set([manifest.dealer, placement.manifest.dealer])];
+  const federation = members === undefined ? null : membership(members, peers, dealers);
   return {
     valid: chain.valid && federation?.valid !== false,
     token: formatTokenText({ tokenId, home: token.home }),
@@ -112,13 +130,23 @@ export function reportCheckedProof(proof: CheckedProof, members: Members | undef
         ? null
         : { peer: chain.keeping.peer, digestKept: hex(chain.keeping.digestKept), time: iso(chain.keeping.timeMs) },
     firstBreak: chain.firstBreak === undefined ? null : breakLine(proof, called),
+    place: placeLine(proof, (peer) => called(peer).provider ?? peer),
     federation,
   };
 }
 
-function membership(members: Members, roster: readonly PeerName[], dealer: PeerName): MembershipLine {
-  const strangers = roster.filter((peer) => !members.providers.includes(peer));
-  if (!members.dealers.includes(dealer)) strangers.push(dealer);
+function placeLine({ placement, change }: CheckedProof, nameOf: (peer: PeerName) => string): PlaceLine {
+  const { generation, roster, manifest, copies } = placement;
+  return {
+    ...{ generation, home: nameOf(roster[0] ?? ""), providers: roster.map(nameOf) },
+    ...{ threshold: manifest.threshold, copies },
+    changed: change === undefined ? null : iso(change.keeping.timeMs),
+  };
+}
+
+function membership(members: Members, providers: readonly PeerName[], dealers: readonly PeerName[]): MembershipLine {
+  const strangers = providers.filter((peer) => !members.providers.includes(peer));
+  strangers.push(...dealers.filter((peer) => !members.dealers.includes(peer)));
   return { valid: strangers.length === 0, strangers };
 }
 

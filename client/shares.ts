@@ -11,35 +11,32 @@ import { IntercloudError } from "../protocols/wire/errors.ts";
 import { writeFileAtomic } from "../runtime/atomic-file.ts";
 
 export interface ShareStore {
-  /** On disk when it resolves. */
-  keep(tokenId: Uint8Array, share: Uint8Array): Promise<void>;
+  /** On disk when it resolves. A deposit has a share on each deal that it is or was on. */
+  keep(tokenId: Uint8Array, dealId: Uint8Array, share: Uint8Array): Promise<void>;
   /** Undefined when it is not here. @throws IntercloudError SHARE_DAMAGED. */
-  find(tokenId: Uint8Array): Promise<Uint8Array | undefined>;
-  remove(tokenId: Uint8Array): Promise<void>;
+  find(tokenId: Uint8Array, dealId: Uint8Array): Promise<Uint8Array | undefined>;
+  remove(tokenId: Uint8Array, dealId: Uint8Array): Promise<void>;
 }
 
 /** @param identitySeed the identity's private key; only a key derived from it is kept in memory. */
 export function fileShares(directory: string, identitySeed: Uint8Array, entropy: Entropy): ShareStore {
   const key = sharesKey(identitySeed);
   return {
-    async keep(tokenId, share) {
+    async keep(tokenId, dealId, share) {
       await mkdir(directory, { recursive: true, mode: 0o700 });
-      await writeFileAtomic(
-        fileOf(directory, tokenId),
-        sealTo(key.publicKey, contextOf(tokenId), share, entropy),
-        0o600,
-      );
+      const sealed = sealTo(key.publicKey, contextOf(tokenId, dealId), share, entropy);
+      await writeFileAtomic(fileOf(directory, tokenId, dealId), sealed, 0o600);
     },
-    async find(tokenId) {
-      const file = fileOf(directory, tokenId);
+    async find(tokenId, dealId) {
+      const file = fileOf(directory, tokenId, dealId);
       const sealed = await readFile(file).catch((error: NodeJS.ErrnoException) => {
         if (error.code === "ENOENT") return undefined;
         throw error;
       });
-      return sealed === undefined ? undefined : openShare(key, tokenId, sealed, file);
+      return sealed === undefined ? undefined : openShare(key, contextOf(tokenId, dealId), sealed, file);
     },
-    async remove(tokenId) {
-      await rm(fileOf(directory, tokenId), { force: true });
+    async remove(tokenId, dealId) {
+      await rm(fileOf(directory, tokenId, dealId), { force: true });
     },
   };
 }
@@ -48,18 +45,18 @@ export function fileShares(directory: string, identitySeed: Uint8Array, entropy:
 export function memoryShares(): ShareStore {
   const shares = new Map<string, Uint8Array>();
   return {
-    keep: async (tokenId, share) => void shares.set(hex(tokenId), new Uint8Array(share)),
-    async find(tokenId) {
-      const share = shares.get(hex(tokenId));
+    keep: async (tokenId, dealId, share) => void shares.set(nameOf(tokenId, dealId), new Uint8Array(share)),
+    async find(tokenId, dealId) {
+      const share = shares.get(nameOf(tokenId, dealId));
       return share === undefined ? undefined : new Uint8Array(share);
     },
-    remove: async (tokenId) => void shares.delete(hex(tokenId)),
+    remove: async (tokenId, dealId) => void shares.delete(nameOf(tokenId, dealId)),
   };
 }
 
-function openShare(key: AgreementKey, tokenId: Uint8Array, sealed: Uint8Array, file: string): Uint8Array {
+function openShare(key: AgreementKey, context: string, sealed: Uint8Array, file: string): Uint8Array {
   try {
-    return new Uint8Array(openSealed(key, contextOf(tokenId), sealed));
+    return new Uint8Array(openSealed(key, context, sealed));
   } catch (cause) {
     const message = `the share in ${file} is damaged or belongs to another identity; restore it from a copy of this home`;
     throw new IntercloudError("SHARE_DAMAGED", "damaged", message, {}, cause);
@@ -76,12 +73,16 @@ function sharesKey(identitySeed: Uint8Array): AgreementKey {
 }
 
 /** Bound into the seal, so that a share cannot be put in the place of another. */
-function contextOf(tokenId: Uint8Array): string {
-  return `intercloud/user-share/v1 ${hex(tokenId)}`;
+function contextOf(tokenId: Uint8Array, dealId: Uint8Array): string {
+  return `intercloud/user-share/v1 ${nameOf(tokenId, dealId)}`;
 }
 
-function fileOf(directory: string, tokenId: Uint8Array): string {
-  return path.join(directory, `${hex(tokenId)}.share`);
+function fileOf(directory: string, tokenId: Uint8Array, dealId: Uint8Array): string {
+  return path.join(directory, `${nameOf(tokenId, dealId)}.share`);
+}
+
+function nameOf(tokenId: Uint8Array, dealId: Uint8Array): string {
+  return `${hex(tokenId)}-${hex(dealId)}`;
 }
 
 function hex(bytes: Uint8Array): string {

@@ -1,4 +1,5 @@
 /** A node from its directory: in this process (`startNode`), or as a daemon until it is told to stop (`runNode`). */
+import type { RestoreReport } from "../protocols/custody/server/index.ts";
 import type { PeerName } from "../protocols/wire/transport.ts";
 import type { ExitCode } from "../runtime/exit-codes.ts";
 import { readKeyFile } from "../runtime/key-file.ts";
@@ -40,6 +41,27 @@ export async function startNode(options: RunNodeOptions): Promise<RunningNode> {
 export async function runNode(options: RunNodeOptions): Promise<ExitCode> {
   const { node, log } = await openNode(options);
   return await runUntilSignal(node.lifecycle, log);
+}
+
+export interface RestoredNode extends RestoreReport {
+  nameOf(peer: PeerName): string;
+}
+
+/** Starts the node, gets everything back that it lacks, and stops it. @throws as `startNode`, and what `restoreAll` throws. */
+export async function restoreNode(
+  options: RunNodeOptions,
+  signal: AbortSignal,
+  onProgress: (done: number) => void,
+): Promise<RestoredNode> {
+  const { node, log } = await openNode(options);
+  await node.lifecycle.start();
+  try {
+    const report = await node.restore(signal, onProgress);
+    const names = new Map(report.missing.map((peer) => [peer, node.nameOf(peer)]));
+    return { ...report, nameOf: (peer) => names.get(peer) ?? peer };
+  } finally {
+    for (const { step, error } of await node.lifecycle.stop()) log.error("step-not-stopped", { step, error });
+  }
 }
 
 async function openNode(options: RunNodeOptions): Promise<{ node: Node; log: Log }> {

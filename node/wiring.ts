@@ -4,7 +4,7 @@ import path from "node:path";
 import { aesKeystream } from "../protocols/crypto/keystream.ts";
 import { peerNameOf } from "../protocols/crypto/peer-name.ts";
 import { CUSTODY_PROTOCOL, RESERVED_DISK_BYTES } from "../protocols/custody/constants.ts";
-import { custodyHandlers, sweepDeposits } from "../protocols/custody/server/index.ts";
+import { custodyHandlers, type RestoreReport, restoreAll, sweepDeposits } from "../protocols/custody/server/index.ts";
 import type { CustodyProvider } from "../protocols/custody/server/provider.ts";
 import { createDealKeeper, DEALING_PROTOCOL, sweepDeals } from "../protocols/dealing/index.ts";
 import { simdKernel } from "../protocols/field/index.ts";
@@ -59,6 +59,10 @@ export interface Node {
   readonly lifecycle: Lifecycle;
   /** Only while it runs. */
   adminUrl(): string | undefined;
+  /** Gets back from the other providers whatever is missing here. Only while it runs. */
+  restore(signal: AbortSignal, onProgress: (done: number) => void): Promise<RestoreReport>;
+  /** What the federation calls a peer. */
+  nameOf(peer: PeerName): string;
 }
 
 /** `lifecycle.start()` starts it. */
@@ -268,5 +272,14 @@ export function createNode({ directory, config, keys, log, alsoServe }: NodeOpti
     };
   }
 
-  return { peer, lifecycle: createLifecycle(steps), adminUrl: () => admin.found?.url };
+  return {
+    peer,
+    lifecycle: createLifecycle(steps),
+    adminUrl: () => admin.found?.url,
+    async restore(signal, onProgress) {
+      const others = otherMembers().map((member) => member.peer);
+      return await restoreAll(provider.get(), others.filter(isProvider), signal, onProgress);
+    },
+    nameOf: (name) => membersOf(membership.get().federation).find((member) => member.peer === name)?.name ?? name,
+  };
 }

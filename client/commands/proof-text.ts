@@ -14,6 +14,7 @@ export function verifyText(report: ProofReport): string {
     ["owner", report.owner],
     ["dealer", report.dealer],
     ["chain", `${valid} of ${report.providers} links valid${report.firstBreak === null ? ", in order" : ""}`],
+    ...placeText(report),
     ["federation", federationText(report)],
     ["verdict", report.valid ? "valid" : "NOT VALID"],
   ];
@@ -48,6 +49,13 @@ export function failWhenBroken({ firstBreak, federation }: ProofReport): void {
     const message = `not in our federation file: ${federation.strangers.join(", ")}; the signatures hold, but whose are they?`;
     throw new IntercloudError("NOT_MEMBERS", "integrity", message, { peers: federation.strangers });
   }
+}
+
+/** Nothing while the deposit is as it was made. */
+function placeText({ place }: ProofReport): string[][] {
+  if (place.changed === null) return [];
+  const { generation, changed, threshold, providers } = place;
+  return [["now", `generation ${generation} since ${changed}: ${threshold} of ${providers.join(", ")}`]];
 }
 
 function federationText({ federation }: ProofReport): string {

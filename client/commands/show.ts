@@ -29,18 +29,21 @@ export const command: Command = {
           ["token", report.token],
           ["name", printable(name ?? "-")],
           ["owner", report.owner],
-          ["home", report.home],
+          ["home", report.place.home],
           ["time", report.time],
           ["length", `${bytesText(report.lengthBytes)} (${report.lengthBytes} bytes)`],
           ["protocol", `${report.protocol}, ${report.form}, deposited by ${report.route}`],
-          ["needed", `${report.threshold} of ${report.providers} providers`],
-          ["answering", `${answering} of ${report.providers} now`],
+          ["needed", `${report.place.threshold} of ${providers.length} providers`],
+          ["answering", `${answering} of ${providers.length} now`],
+          ...(report.place.changed === null
+            ? []
+            : [["changed", `${report.place.changed}, generation ${report.place.generation}`]]),
           ["chain", report.valid ? "valid" : "BROKEN; see trace"],
         ];
         const rows = providers.map((each, i) => [
           each.name,
           each.answers ? "answers" : "does not answer",
-          copyText(each, i < report.copies),
+          copyText(each, i < report.place.copies),
         ]);
         await writeText(context.stdout, `${tableText(fields)}\n${tableText(rows)}`);
       }

@@ -1,5 +1,5 @@
 /** A testnet for one test file, its user, and what its providers have on disk. */
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, expect } from "vitest";
@@ -20,6 +20,8 @@ export interface TestUser {
   testnet(command: string, ...names: string[]): Promise<void>;
   /** A file of this user's, outside the home. */
   file(name: string, bytes: Uint8Array): Promise<string>;
+  /** Puts the federation file into another home. */
+  copyFederation(otherHome: string): Promise<void>;
   /** Files in the store of `provider-<number>` that hold ciphertexts and corrections. */
   bodies(number: number): Promise<readonly string[]>;
   ciphertextFile(number: number, token: string): Promise<string>;
@@ -61,6 +63,8 @@ export async function testnetUser(providers: number, threshold: number): Promise
       await writeFile(file, bytes);
       return file;
     },
+    copyFederation: (otherHome) =>
+      copyFile(path.join(home, "federation.json"), path.join(otherHome, "federation.json")),
     bodies: (number) => readdir(path.join(net, `provider-${number}`, "store/bodies")),
     async ciphertextFile(number, token) {
       const { tokenId } = await intercloudJson(["show", token], { home });

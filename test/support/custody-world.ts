@@ -183,7 +183,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     },
     async change(tokenText, overrides, as = user) {
       const token = parseTokenText(tokenText);
-      const options = { token, userShare: async () => undefined, keepUserShare: async () => {}, ...overrides };
+      const options = { token, keepUserShare: async () => {}, ...overrides };
       return await changeDeposit(as, options);
     },
     kill: (...numbers) => {

@@ -50,11 +50,14 @@ export interface ChangeOptions {
   readonly token: TokenText;
   /** Undefined for a refresh: everything stays where it is, on a fresh deal. */
   readonly destination?: Destination | undefined;
-  /** Protocol 2: the user's share on the deal that is left, and on the fresh one, which is kept before anything is given up. */
-  userShare(tokenId: Uint8Array, dealId: Uint8Array): Promise<Uint8Array | undefined>;
-  keepUserShare(tokenId: Uint8Array, dealId: Uint8Array, share: Uint8Array): Promise<void>;
-  readonly signal?: AbortSignal;
-  readonly onPhase?: (phase: ChangePhase) => void;
+  /** Protocol 2: keeps the user's share on the fresh deal, before anything is given up. */
+  keepUserShare(
+    tokenId: Uint8Array,
+    deals: { readonly before: Uint8Array; readonly after: Uint8Array },
+    share: Uint8Array,
+  ): Promise<void>;
+  readonly signal?: AbortSignal | undefined;
+  readonly onPhase?: ((phase: ChangePhase) => void) | undefined;
 }
 
 export type ChangePhase = "dealing" | "transferring" | "checking" | "closing";
@@ -156,8 +159,12 @@ async function runChange(
   const holdings = await activateAll(user, request, change, keeping, signal);
   options.onPhase?.("checking");
   const userShare = token.protocol === 2 ? new Uint8Array(deal.userSeed) : undefined;
-  if (userShare !== undefined) await options.keepUserShare(tokenId, next.manifest.dealId, userShare);
+  if (userShare !== undefined) {
+    const deals = { before: found.proof.placement.manifest.dealId, after: next.manifest.dealId };
+    await options.keepUserShare(tokenId, deals, userShare);
+  }
   await checkGeneration(user, { token, tokenId, placement: next }, userShare, signal);
+  userShare?.fill(0);
   options.onPhase?.("closing");
   const content = { change: change.digest, holdings: holdingsDigest(keeping, holdings) };
   const closing = signedRequest(user, "change", content);

@@ -49,7 +49,7 @@ export interface DepositOptions {
    * Protocol 2: puts the user's share where it survives a power cut. Called before anything is sealed, because a deposit that
    * exists without it cannot be read; when the deposit fails after that, the share is of no use any more.
    */
-  readonly keepUserShare?: (tokenId: Uint8Array, share: Uint8Array) => Promise<void>;
+  readonly keepUserShare?: (tokenId: Uint8Array, dealId: Uint8Array, share: Uint8Array) => Promise<void>;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: DepositProgress) => void;
 }
@@ -92,7 +92,9 @@ export async function deposit(user: CustodyUser, options: DepositOptions): Promi
     offer = makeOffer(user, options, fresh, messageDigest(salt, options.source.lengthBytes, blockDigests));
     await bindAll(user, offer, signal);
     const poured = await pour(user, options, offer, fresh, layered(options, salt, blockDigests, signal), signal);
-    if (options.protocol === 2) await options.keepUserShare?.(offer.terms.tokenId, new Uint8Array(fresh.userSeed));
+    const { dealId } = fresh.manifest;
+    if (options.protocol === 2)
+      await options.keepUserShare?.(offer.terms.tokenId, dealId, new Uint8Array(fresh.userSeed));
     const proof = await sealAll(user, options, offer, poured, signal);
     const userShare = options.protocol === 2 ? new Uint8Array(fresh.userSeed) : undefined;
     const { tokenId, token } = offer.terms;

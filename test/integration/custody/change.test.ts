@@ -1,6 +1,7 @@
 /** Refresh and move, over the network in memory. */
 import { afterEach, describe, expect, it } from "vitest";
 import { readChangeProof } from "../../../protocols/custody/change/change-proof.ts";
+import type { ChangeOptions } from "../../../protocols/custody/client/index.ts";
 import { ciphertextName, findDeposit } from "../../../protocols/custody/server/deposit-record.ts";
 import { loadHeldDeal } from "../../../protocols/dealing/index.ts";
 import { parseTokenText } from "../../../protocols/tokens/token-text.ts";
@@ -57,14 +58,14 @@ describe("refresh", () => {
     const key = (dealId: Uint8Array) => Buffer.from(dealId).toString("hex");
     const { tokenText, token, userShare } = await world.put(MESSAGE, { protocol: 2 });
     shares.set(key(token.dealId), userShare!);
-    const options = {
-      userShare: async (_: Uint8Array, dealId: Uint8Array) => shares.get(key(dealId))?.slice(),
-      keepUserShare: async (_: Uint8Array, dealId: Uint8Array, share: Uint8Array) =>
-        void shares.set(key(dealId), share.slice()),
+    const keepUserShare: ChangeOptions["keepUserShare"] = async (_, { before, after }, share) => {
+      expect(before).toEqual(token.dealId);
+      shares.set(key(after), share.slice());
     };
-    await world.change(tokenText, options);
+    await world.change(tokenText, { keepUserShare });
     expect(shares.size).toBe(2);
-    expect(await world.get(tokenText, options)).toEqual(MESSAGE);
+    const keptShare = async (_: Uint8Array, dealId: Uint8Array) => shares.get(key(dealId))?.slice();
+    expect(await world.get(tokenText, { userShare: keptShare })).toEqual(MESSAGE);
   });
 
   it("is refused for anybody but the owner", async () => {

@@ -76,14 +76,14 @@ test("a share that cannot be kept ends the deposit, and nothing of it is left an
 });
 
 test("a deposit that fails after its share was kept forgets the share", async () => {
-  const kept: string[] = [];
+  const kept: [Uint8Array, Uint8Array][] = [];
   const shares = memoryShares();
   const controller = new AbortController();
   const watched: ShareStore = {
     ...shares,
-    async keep(tokenId, share) {
-      await shares.keep(tokenId, share);
-      kept.push(Buffer.from(tokenId).toString("hex"));
+    async keep(tokenId, dealId, share) {
+      await shares.keep(tokenId, dealId, share);
+      kept.push([tokenId, dealId]);
       controller.abort(new Error("stopped"));
     },
   };
@@ -91,7 +91,7 @@ test("a deposit that fails after its share was kept forgets the share", async ()
   const failed = client.deposit(bytesOf(1_000, 2), { protocol: 2, signal: controller.signal });
   expect(await errorOf(failed)).toMatchObject({ code: "CANCELLED" });
   expect(kept).toHaveLength(1);
-  expect(await shares.find(Buffer.from(kept[0] ?? "", "hex"))).toBeUndefined();
+  expect(await shares.find(...kept[0]!)).toBeUndefined();
   expect((await client.list()).deposits).toEqual([]);
 });
 

@@ -92,22 +92,23 @@ test("a federation file of another founder is not taken for the one that the hom
 test("shares are kept sealed, each for its own deposit", async () => {
   const directory = await newHome("shares");
   const { shares } = await openHome(directory, { entropy });
-  const [tokenId, other, share] = [bytesOf(32, 1), bytesOf(32, 2), bytesOf(32, 3)];
-  await shares.keep(tokenId, share);
-  expect(await shares.find(tokenId)).toEqual(share);
-  expect(await shares.find(other)).toBeUndefined();
+  const [tokenId, other, share, dealId] = [bytesOf(32, 1), bytesOf(32, 2), bytesOf(32, 3), bytesOf(16, 4)];
+  await shares.keep(tokenId, dealId, share);
+  expect(await shares.find(tokenId, dealId)).toEqual(share);
+  expect(await shares.find(other, dealId)).toBeUndefined();
   for (const bytes of (await filesBelow(directory)).values()) expect(bytes.includes(share)).toBe(false);
 
-  const fileOf = (id: Uint8Array) => path.join(directory, "shares", `${Buffer.from(id).toString("hex")}.share`);
+  const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
+  const fileOf = (id: Uint8Array) => path.join(directory, "shares", `${hex(id)}-${hex(dealId)}.share`);
   await copyFile(fileOf(tokenId), fileOf(other));
-  await expect(shares.find(other)).rejects.toMatchObject({ code: "SHARE_DAMAGED", status: "damaged" });
+  await expect(shares.find(other, dealId)).rejects.toMatchObject({ code: "SHARE_DAMAGED", status: "damaged" });
   const { shares: foreign } = await openHome(await newHome("foreign"), { entropy });
-  await foreign.keep(other, share);
+  await foreign.keep(other, dealId, share);
   await copyFile(path.join(folder, "foreign/shares", path.basename(fileOf(other))), fileOf(other));
-  await expect(shares.find(other)).rejects.toMatchObject({ code: "SHARE_DAMAGED" });
+  await expect(shares.find(other, dealId)).rejects.toMatchObject({ code: "SHARE_DAMAGED" });
 
-  await shares.remove(tokenId);
-  expect(await shares.find(tokenId)).toBeUndefined();
+  await shares.remove(tokenId, dealId);
+  expect(await shares.find(tokenId, dealId)).toBeUndefined();
 });
 
 test("a note that cannot be read is no note", async () => {
