@@ -45,6 +45,33 @@ export function digestOfBlocks(blockDigests: Uint8Array): Uint8Array {
   return digestOf("intercloud/blocks/v1", blockDigests);
 }
 
+/** The digest of bytes that are all at hand. */
+export function bodyDigest(bytes: Uint8Array): Uint8Array {
+  const digester = createBlockDigester();
+  digester.add(bytes);
+  return digestOfBlocks(digester.blockDigests());
+}
+
+/** A transform that passes bytes on and takes their digest on the way. */
+export interface DigestTap {
+  through(source: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array>;
+  /** Of everything that passed; once, at the end. */
+  digest(): Uint8Array;
+}
+
+export function digestTap(): DigestTap {
+  const digester = createBlockDigester();
+  return {
+    async *through(source) {
+      for await (const chunk of source) {
+        digester.add(chunk);
+        yield chunk;
+      }
+    },
+    digest: () => digestOfBlocks(digester.blockDigests()),
+  };
+}
+
 /** How many bytes the list of digests takes. */
 export function blockDigestsBytes(lengthBytes: number): number {
   return DIGEST_BYTES * Math.ceil(lengthBytes / DIGEST_BLOCK_BYTES);

@@ -16,23 +16,3 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
 }
 
 const SEPARATOR = new Uint8Array(1);
-
-/** A transform that passes bytes on and hashes them on the way. */
-export interface DigestTap {
-  through(source: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array>;
-  /** SHA-256 of everything that passed; once, at the end. */
-  digest(): Uint8Array;
-}
-
-export function digestTap(): DigestTap {
-  const hash = createHash("sha256");
-  return {
-    async *through(source) {
-      for await (const chunk of source) {
-        hash.update(chunk);
-        yield chunk;
-      }
-    },
-    digest: () => new Uint8Array(hash.digest()),
-  };
-}

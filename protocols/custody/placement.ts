@@ -16,7 +16,7 @@ export interface Placement {
   readonly roster: readonly PeerName[];
   /** How many of them, from home on, keep the ciphertext. */
   readonly copies: number;
-  /** SHA-256 of the ciphertext, as home signed it; undefined while that is not known. */
+  /** `bodyDigest` of the ciphertext, as home signed it; undefined while that is not known. */
   readonly ciphertextDigest: Uint8Array | undefined;
 }
 

@@ -3,14 +3,14 @@
  * went out must be what the other says came in. `out_i = in_{i+1}` in the chain route; in the fanout route nothing comes in
  * and home says what it received from each.
  */
-import { createHash } from "node:crypto";
+import { bodyDigest } from "../crypto/block-digest.ts";
 import { equalBytes } from "../crypto/digest.ts";
 import { peerIdentity } from "../crypto/peer-name.ts";
 import type { Route } from "../rounds/descriptor.ts";
 import type { PeerName } from "../wire/transport.ts";
 import { type Keeping, type Link, readKeeping, readLink, type SignedStatement } from "./link.ts";
 
-export const EMPTY_DIGEST: Uint8Array = new Uint8Array(createHash("sha256").digest());
+export const EMPTY_DIGEST: Uint8Array = bodyDigest(new Uint8Array());
 
 /** What the chain of a deposit has to fit to. */
 export interface ChainExpectation {
@@ -19,7 +19,7 @@ export interface ChainExpectation {
   /** All providers of the deal, in point order; home first. */
   readonly roster: readonly PeerName[];
   readonly route: Route;
-  /** SHA-256 of what the owner says it sent to home; undefined while the owner has not said so yet. */
+  /** `bodyDigest` of what the owner says it sent to home; undefined while the owner has not said so yet. */
   readonly digestFromOwner: Uint8Array | undefined;
 }
 

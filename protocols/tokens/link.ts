@@ -24,9 +24,9 @@ const linkShape = v.strictObject({
   peer: text(64),
   /** The provider's identity; self-certifying for now. */
   identity: text(256),
-  /** SHA-256 of the bytes that came in; of nothing in the fanout route. */
+  /** `bodyDigest` of the bytes that came in; of nothing in the fanout route. */
   digestIn: fixedBytes(DIGEST_BYTES),
-  /** SHA-256 of the bytes that went out. */
+  /** `bodyDigest` of the bytes that went out. */
   digestOut: fixedBytes(DIGEST_BYTES),
   /** Digest of link i-1's statement; of the manifest for link 1. */
   previous: fixedBytes(DIGEST_BYTES),
@@ -39,9 +39,9 @@ const keepingShape = v.strictObject({
   version: v.literal(1),
   tokenId: fixedBytes(TOKEN_ID_BYTES),
   peer: text(64),
-  /** SHA-256 of what the owner sent. */
+  /** All digests here are `bodyDigest`: of what the owner sent. */
   digestFromOwner: fixedBytes(DIGEST_BYTES),
-  /** Fanout: SHA-256 of the layer received from each provider, in order. Chain: of what came from the last one. */
+  /** Fanout: of the layer received from each provider, in order. Chain: of what came from the last one. */
   digestsReceived: v.pipe(v.array(fixedBytes(DIGEST_BYTES)), v.minLength(1), v.maxLength(MAX_PROVIDERS)),
   digestKept: fixedBytes(DIGEST_BYTES),
   /** Digest of the last link's statement. */

@@ -1,5 +1,5 @@
 /** A body being received: its pieces as they arrive, and nothing counts before the END frame has been checked. */
-import { createHash } from "node:crypto";
+import { createBlockDigester, digestOfBlocks } from "../crypto/block-digest.ts";
 import { equalBytes } from "../crypto/digest.ts";
 import { IntercloudError } from "./errors.ts";
 import type { IncomingItem } from "./incoming.ts";
@@ -32,7 +32,7 @@ export function createIncomingBody({ peer, lengthBytes, receive, abort, abandon 
   }
 
   async function* pieces(): AsyncGenerator<Uint8Array, void, undefined> {
-    const hash = createHash("sha256");
+    const digester = createBlockDigester();
     let receivedBytes = 0;
     try {
       while (!summary) {
@@ -41,12 +41,15 @@ export function createIncomingBody({ peer, lengthBytes, receive, abort, abandon 
           throw new IntercloudError("UNEXPECTED_FRAME", "bad-request", "a message came in the middle of a body");
         }
         if (item.kind === "end") {
-          summary = check({ lengthBytes: receivedBytes, digest: new Uint8Array(hash.digest()) }, item.summary);
+          summary = check(
+            { lengthBytes: receivedBytes, digest: digestOfBlocks(digester.blockDigests()) },
+            item.summary,
+          );
           return;
         }
         receivedBytes += item.bytes.length;
         if (receivedBytes > lengthBytes) throw integrity("TOO_LONG", `goes on after its ${lengthBytes} bytes`);
-        hash.update(item.bytes);
+        digester.add(item.bytes);
         yield item.bytes;
       }
     } catch (error) {

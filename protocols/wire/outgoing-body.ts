@@ -1,5 +1,5 @@
 /** Sends a body in DATA frames of the best size: small chunks are put together, large ones are cut, none is copied needlessly. */
-import { createHash } from "node:crypto";
+import { createBlockDigester, digestOfBlocks } from "../crypto/block-digest.ts";
 import { markPassing } from "../crypto/release.ts";
 import { DATA_BYTES, dataFrame, endFrame } from "./frame.ts";
 import type { BodySummary } from "./transport.ts";
@@ -18,7 +18,7 @@ interface FrameWriter {
 
 /** @throws what the source or the channel throws; the source is told to return, and not waited for. */
 export async function sendFrames(source: AsyncIterable<Uint8Array>, writer: FrameWriter): Promise<BodySummary> {
-  const hash = createHash("sha256");
+  const digester = createBlockDigester();
   const gathered = createGatherer();
   const iterator = source[Symbol.asyncIterator]();
   let lengthBytes = 0;
@@ -33,7 +33,7 @@ export async function sendFrames(source: AsyncIterable<Uint8Array>, writer: Fram
       }
       if (result.done) break;
       const chunk = markPassing(result.value);
-      hash.update(chunk);
+      digester.add(chunk);
       lengthBytes += chunk.length;
       writer.onSend(chunk);
       gathered.add(chunk);
@@ -43,7 +43,7 @@ export async function sendFrames(source: AsyncIterable<Uint8Array>, writer: Fram
       while (gathered.lengthBytes() >= DATA_BYTES) await writer.write(gathered.frame());
     }
     if (gathered.lengthBytes() > 0) await writer.write(gathered.frame());
-    const summary = { lengthBytes, digest: new Uint8Array(hash.digest()) };
+    const summary = { lengthBytes, digest: digestOfBlocks(digester.blockDigests()) };
     await writer.write(endFrame(summary));
     return summary;
   } catch (error) {

@@ -46,7 +46,7 @@ export interface Transport {
 /** What is known about a body when its END frame has been sent or checked. */
 export interface BodySummary {
   readonly lengthBytes: number;
-  /** SHA-256 of the body. */
+  /** `bodyDigest` of the body: SHA-256 over the SHA-256 of each block of 1 MiB. */
   readonly digest: Uint8Array;
 }
 

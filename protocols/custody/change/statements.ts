@@ -24,7 +24,7 @@ const common = {
 
 /** A member: this is what I sent. */
 const partShape = v.strictObject({ kind: v.literal("part"), ...common, digestOut: fixedBytes(DIGEST_BYTES) });
-/** The new home: what came in, from whom, and the ciphertext that it makes. All digests are SHA-256. */
+/** The new home: what came in, from whom, and the ciphertext that it makes. All digests are `bodyDigest`. */
 const keepingShape = v.strictObject({
   kind: v.literal("keeping"),
   ...common,

@@ -3,7 +3,8 @@
  * and adds them up. The providers sign in parallel; each link names the statement before it.
  */
 import { pipe } from "it-pipe";
-import { digestTap, equalBytes } from "../../crypto/digest.ts";
+import { digestTap } from "../../crypto/block-digest.ts";
+import { equalBytes } from "../../crypto/digest.ts";
 import { peerIdentity } from "../../crypto/peer-name.ts";
 import { CLOCK_SKEW_MS } from "../../identity/constants.ts";
 import { sum } from "../../rounds/sum.ts";

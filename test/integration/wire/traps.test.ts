@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import type { MessageStream } from "@libp2p/interface";
 import { expect, test } from "vitest";
+import { bodyDigest } from "../../../protocols/crypto/block-digest.ts";
 import { createLibp2pStream } from "../../../protocols/wire/libp2p-stream.ts";
 import { bytesOf, collect, errorOf } from "../../support/bytes.ts";
 import { settle } from "../../support/manual-clock.ts";
@@ -392,7 +393,7 @@ test("what is received belongs to the consumer: changing it in place disturbs no
   await Promise.all(
     lengths.map(async (length, i) => {
       const bytes = bytesOf(length, i);
-      const digest = new Uint8Array(createHash("sha256").update(bytes).digest());
+      const digest = bodyDigest(bytes);
       const channel = await a.transport.open(b.name, PROTOCOL, "wipe", length, soon);
       await channel.sendBody(
         (async function* () {

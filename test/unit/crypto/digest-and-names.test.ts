@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { digestOf, digestTap, equalBytes } from "../../../protocols/crypto/digest.ts";
+import { bodyDigest, DIGEST_BLOCK_BYTES, digestTap } from "../../../protocols/crypto/block-digest.ts";
+import { digestOf, equalBytes } from "../../../protocols/crypto/digest.ts";
 import { peerIdentity, peerNameOf, publicKeyOfPeer } from "../../../protocols/crypto/peer-name.ts";
 import { keyOfIdentity } from "../../../protocols/identity/identity.ts";
 import { bytesOf, collect, sourceOf } from "../../support/bytes.ts";
@@ -20,12 +21,27 @@ describe("digests", () => {
   });
 
   it("a tap passes on what it hashes, however it is cut", async () => {
-    const bytes = bytesOf(10_000, 1);
-    for (const chunkBytes of [1, 7, 4096, 20_000]) {
+    for (const [lengthBytes, chunkBytes] of [
+      [10_000, 7],
+      [10_000, 20_000],
+      [DIGEST_BLOCK_BYTES, 4096],
+      [2 * DIGEST_BLOCK_BYTES + 3, 999_999],
+    ] as const) {
+      const bytes = bytesOf(lengthBytes, 1);
       const tap = digestTap();
-      expect(await collect(tap.through(sourceOf(bytes, chunkBytes)))).toEqual(bytes);
-      expect(toHex(tap.digest())).toBe(createHash("sha256").update(bytes).digest("hex"));
+      expect(Buffer.compare(await collect(tap.through(sourceOf(bytes.slice(), chunkBytes))), bytes)).toBe(0);
+      expect(toHex(tap.digest())).toBe(toHex(bodyDigest(bytes)));
     }
+  });
+
+  it("of a body are SHA-256 over the SHA-256 of each block of 1 MiB", () => {
+    const bytes = bytesOf(DIGEST_BLOCK_BYTES + 1, 2);
+    const blocks = [bytes.subarray(0, DIGEST_BLOCK_BYTES), bytes.subarray(DIGEST_BLOCK_BYTES)];
+    const hash = createHash("sha256").update("intercloud/blocks/v1\0");
+    for (const block of blocks) hash.update(createHash("sha256").update(block).digest());
+    expect(toHex(bodyDigest(bytes))).toBe(hash.digest("hex"));
+    const empty = createHash("sha256").update("intercloud/blocks/v1\0").digest("hex");
+    expect(toHex(bodyDigest(new Uint8Array()))).toBe(empty);
   });
 
   it("bytes are equal when all of them are", () => {

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { pipe } from "it-pipe";
 import { describe, expect, test } from "vitest";
+import { bodyDigest } from "../../../protocols/crypto/block-digest.ts";
 import type { OwnedChannel } from "../../../protocols/wire/channel.ts";
 import { encodeCanonical } from "../../../protocols/wire/codec.ts";
 import { IntercloudError, RemoteError } from "../../../protocols/wire/errors.ts";
@@ -10,7 +11,6 @@ import { bytesOf, collect, errorOf, sourceOf } from "../../support/bytes.ts";
 import { type ManualClock, settle } from "../../support/manual-clock.ts";
 import { createChannelPair, createChannelToRaw, readAll } from "../../support/streams.ts";
 
-const sha256 = (bytes: Uint8Array) => new Uint8Array(createHash("sha256").update(bytes).digest());
 const never = () => new Promise<never>(() => {});
 
 describe("bodies", () => {
@@ -34,7 +34,7 @@ describe("bodies", () => {
           collect(body),
         ]);
         expect(received).toEqual(whole);
-        expect(summary).toEqual({ lengthBytes: whole.length, digest: sha256(whole) });
+        expect(summary).toEqual({ lengthBytes: whole.length, digest: bodyDigest(whole) });
         expect(body.summary()).toEqual(summary);
         await Promise.all([a.close(), b.finish()]);
         expect(clock.pending()).toBe(0);
@@ -101,7 +101,7 @@ describe("bodies", () => {
     })();
     await a.sendBody(sourceOf(whole.slice(), 70_000));
     expect(await wiped).toEqual(whole);
-    expect(body.summary().digest).toEqual(sha256(whole));
+    expect(body.summary().digest).toEqual(bodyDigest(whole));
   });
 
   test("a slow reader is felt by the sender, and both hold little", async () => {
@@ -125,7 +125,7 @@ describe("bodies", () => {
 
 describe("a body that is not what it should be", () => {
   const piece = (bytes: Uint8Array) => dataFrame([bytes], bytes.length);
-  const end = (bytes: Uint8Array, lengthBytes = bytes.length) => endFrame({ lengthBytes, digest: sha256(bytes) });
+  const end = (bytes: Uint8Array, lengthBytes = bytes.length) => endFrame({ lengthBytes, digest: bodyDigest(bytes) });
   const abc = Buffer.from("abc");
 
   const wrong: [string, Uint8Array[][], string, string][] = [

@@ -188,7 +188,7 @@ def chains():
         for i, signer in enumerate(signers):
             body = cbor({
                 "version": 1, "tokenId": token_id, "index": i + 1, "peer": signer.peer, "identity": signer.identity,
-                "digestIn": passed[i] if route == "chain" else sha256(), "digestOut": passed[i + 1],
+                "digestIn": passed[i] if route == "chain" else digest_of("intercloud/blocks/v1"), "digestOut": passed[i + 1],
                 "previous": previous, "timeMs": 1_700_000_001_000 + i,
             })
             links.append(cbor({"body": body, "signature": signer.sign("intercloud/link/v1", body)}))

@@ -2,7 +2,8 @@
  * The middle of a refresh or move: the new home turns the old ciphertext into the new one. It gets the parts of t old and t new
  * members, whose sum is f(0) XOR f'(0) and says nothing about either, and adds it to the old ciphertext. Everybody signs what it sent.
  */
-import { digestTap, equalBytes } from "../../../crypto/digest.ts";
+import { digestTap } from "../../../crypto/block-digest.ts";
+import { equalBytes } from "../../../crypto/digest.ts";
 import { checkKeptRequest } from "../../../identity/request.ts";
 import { roundPeers } from "../../../rounds/provider-round.ts";
 import { sum } from "../../../rounds/sum.ts";

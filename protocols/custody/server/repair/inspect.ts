@@ -1,6 +1,5 @@
 /** Whether what we should have of a deposit is here and right: every byte is read and held against what was signed. */
-import { createHash } from "node:crypto";
-import { digestOfBlocks } from "../../../crypto/block-digest.ts";
+import { createBlockDigester, digestOfBlocks } from "../../../crypto/block-digest.ts";
 import { equalBytes } from "../../../crypto/digest.ts";
 import { loadHeldDeal, shareOf } from "../../../dealing/held-deal.ts";
 import { entryOfPeer, type ManifestEntry } from "../../../dealing/manifest.ts";
@@ -64,9 +63,9 @@ async function isCiphertextGood(
 ): Promise<boolean> {
   if (!isCounted || ciphertextDigest === undefined) return false;
   return await unlessLost(async () => {
-    const hash = createHash("sha256");
-    for await (const chunk of provider.store.bodies.read(ciphertextName(tokenId, generation), 0)) hash.update(chunk);
-    return equalBytes(hash.digest(), ciphertextDigest);
+    const digester = createBlockDigester();
+    for await (const chunk of provider.store.bodies.read(ciphertextName(tokenId, generation), 0)) digester.add(chunk);
+    return equalBytes(digestOfBlocks(digester.blockDigests()), ciphertextDigest);
   });
 }
 
