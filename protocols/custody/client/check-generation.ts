@@ -1,16 +1,15 @@
 /** Reads a new generation back before the old one is given up: every provider's share has a part in a read that gives the right bytes. */
-import type { Token } from "../../tokens/token.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import { keepersOf, type Placement } from "../placement.ts";
 import { checkedMessage, WrongBytes } from "./checked-blocks.ts";
 import type { ReadyProvider } from "./ready-survey.ts";
-import { type Located, roundBytes } from "./round.ts";
+import { type Located, openRound } from "./round.ts";
 import type { CustodyUser } from "./user.ts";
 
 /** @throws IntercloudError BAD_GENERATION that names those who took part in the read that went wrong; RoundFailure. */
 export async function checkGeneration(
   user: CustodyUser,
-  { token, ...located }: Located & { readonly token: Token },
+  located: Located,
   userShare: Uint8Array | undefined,
   signal: AbortSignal,
 ): Promise<void> {
@@ -18,7 +17,7 @@ export async function checkGeneration(
   for (const members of readsThatCover(located.placement, count)) {
     const plan = { members, route: "fanout", offsetBytes: 0, userShare } as const;
     try {
-      const blocks = checkedMessage(token).blocks(roundBytes(user, located, plan, signal));
+      const blocks = checkedMessage(located.token).blocks(openRound(user, located, plan, signal).bytes);
       for await (const pieces of blocks) for (const piece of pieces) piece.fill(0);
     } catch (error) {
       if (error instanceof WrongBytes) throw badGeneration(user, members, error);

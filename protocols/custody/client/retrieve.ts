@@ -12,7 +12,7 @@ import { checkedMessage, WrongBytes } from "./checked-blocks.ts";
 import { fastestMembers, isEnough, membersKey, otherMembers, usable } from "./choose-members.ts";
 import { type FoundProof, findProof } from "./find-proof.ts";
 import { type ReadyProvider, type ReadySurvey, surveyReady } from "./ready-survey.ts";
-import { type Located, RoundFailure, roundBytes } from "./round.ts";
+import { type Located, openRound, RoundFailure } from "./round.ts";
 import { type CustodyUser, notEnough } from "./user.ts";
 
 export interface RetrieveOptions {
@@ -94,7 +94,6 @@ export async function retrieve(user: CustodyUser, options: RetrieveOptions): Pro
 interface Run extends Located {
   readonly user: CustodyUser;
   readonly options: RetrieveOptions;
-  readonly token: Token;
   readonly userShare: Uint8Array | undefined;
   route: Route;
   /** How many providers a round needs. */
@@ -118,7 +117,7 @@ async function* messageOf(run: Run, over: AbortController): AsyncIterable<Uint8A
       // Once is enough: what was on its way is still read after it, and then comes the end.
       let readerStalled = false;
       try {
-        for await (const pieces of checked.blocks(roundBytes(user, run, plan, run.signal))) {
+        for await (const pieces of checked.blocks(openRound(user, run, plan, run.signal).bytes)) {
           for (const piece of pieces) {
             const givenAtMs = user.clock.nowMs();
             yield piece;

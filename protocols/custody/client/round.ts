@@ -1,5 +1,6 @@
 /** One retrieval round: asks the chosen providers, adds up what they send, and takes the masks off. */
-import { newAgreementKey } from "../../crypto/key-agreement.ts";
+import { AGREEMENT_KEY_BYTES, agreementKeyFromSeed } from "../../crypto/key-agreement.ts";
+import { release } from "../../crypto/release.ts";
 import { NONCE_BYTES } from "../../rounds/constants.ts";
 import {
   coefficientOf,
@@ -10,10 +11,12 @@ import {
 } from "../../rounds/descriptor.ts";
 import { layer } from "../../rounds/layer.ts";
 import { maskKey } from "../../rounds/masks.ts";
-import { sum } from "../../rounds/sum.ts";
+import { answerBlocks, isAnswerSigned } from "../../tokens/answer.ts";
+import type { Token } from "../../tokens/token.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import type { Channel, PeerName } from "../../wire/transport.ts";
 import { abortOn } from "../abort-on.ts";
+import { type AnsweredBlock, receiveAnswer } from "../answer-stream.ts";
 import { CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS, REQUEST_LIFETIME_MS } from "../constants.ts";
 import type { Placement } from "../placement.ts";
 import type { ReadyProvider } from "./ready-survey.ts";
@@ -31,6 +34,7 @@ export interface RoundPlan {
 /** A deposit and where it is. */
 export interface Located {
   readonly tokenId: Uint8Array;
+  readonly token: Token;
   readonly placement: Placement;
 }
 
@@ -46,18 +50,46 @@ export class RoundFailure extends IntercloudError {
   }
 }
 
-/** The layered message from the plan's offset to its end. @throws RoundFailure. */
-export async function* roundBytes(
+/** What a round was, and what its members answered for the block that was read last. What can be held against one of them. */
+export interface RoundRecord {
+  readonly descriptor: RoundDescriptor;
+  readonly roundHash: Uint8Array;
+  /** Our signed request. */
+  readonly request: Uint8Array;
+  /** The secret half of the descriptor's user key: whoever has it can take the masks of this round off. */
+  readonly secret: Uint8Array;
+  /** By those that were asked; empty before the first block. */
+  readonly answers: ReadonlyMap<PeerName, AnsweredBlock>;
+}
+
+export interface Round {
+  /** The layered message from the plan's offset to its end. @throws RoundFailure. */
+  readonly bytes: AsyncIterable<Uint8Array>;
+  readonly record: RoundRecord;
+}
+
+/** Nothing is asked before `bytes` is read. */
+export function openRound(user: CustodyUser, located: Located, plan: RoundPlan, signal: AbortSignal): Round {
+  const secret = user.entropy(AGREEMENT_KEY_BYTES);
+  const descriptor = makeDescriptor(user, located, plan, agreementKeyFromSeed(secret).publicKey);
+  const encoded = encodeDescriptor(descriptor);
+  const answers = new Map<PeerName, AnsweredBlock>();
+  const record = {
+    ...{ descriptor, secret, answers, roundHash: descriptorHash(encoded) },
+    request: signedRequest(user, "retrieve", { descriptor: encoded }),
+  };
+  return { bytes: roundBytes(user, located, plan, { record, answers }, signal), record };
+}
+
+async function* roundBytes(
   user: CustodyUser,
-  { tokenId, placement }: Located,
+  { token, placement }: Located,
   plan: RoundPlan,
+  { record, answers }: { readonly record: RoundRecord; readonly answers: Map<PeerName, AnsweredBlock> },
   signal: AbortSignal,
 ): AsyncIterable<Uint8Array> {
-  const ephemeral = newAgreementKey(user.entropy);
-  const descriptor = makeDescriptor(user, { tokenId, placement }, plan, ephemeral.publicKey);
-  const encoded = encodeDescriptor(descriptor);
-  const request = signedRequest(user, "retrieve", { descriptor: encoded });
-  const roundHash = descriptorHash(encoded);
+  const { descriptor, roundHash, request } = record;
+  const ephemeral = agreementKeyFromSeed(record.secret);
   const maskKeys = descriptor.members.map((member) =>
     maskKey(ephemeral, agreementKeyOf(user, member.peer), member, roundHash),
   );
@@ -71,11 +103,12 @@ export async function* roundBytes(
         };
 
   const asked = plan.route === "chain" ? descriptor.members.slice(-1) : descriptor.members;
+  const { offsetBytes, lengthBytes } = descriptor;
   const channels: Channel[] = [];
   const releases: (() => void)[] = [];
   let over = false;
   try {
-    const bodies = await Promise.all(
+    const members = await Promise.all(
       asked.map(async ({ peer }) => {
         const options = { timeoutMs: OPEN_TIMEOUT_MS, signal };
         const opening = user.transport.open(peer, CUSTODY_PROTOCOL, "retrieve", { request }, options);
@@ -83,11 +116,12 @@ export async function* roundBytes(
         if (over) channel.abort(endedEarly());
         channels.push(channel);
         releases.push(abortOn(signal, channel));
-        return blaming(peer, channel.receiveBody({ lengthBytes: descriptor.lengthBytes }));
+        const blocks = receiveAnswer(channel, answerBlocks(token.lengthBytes, offsetBytes, lengthBytes));
+        return { peer, blocks: signedBy(peer, roundHash, blocks)[Symbol.asyncIterator]() };
       }),
     );
     const unmask = layer({ ...user.tools, share, maskKeys, offsetBytes: plan.offsetBytes });
-    yield* unmask(sum(bodies[0]!, bodies.slice(1), user.tools.kernel));
+    yield* unmask(addedUp(user, members, answers));
     // Everything is here and checked: how a provider ends its side is of no interest any more.
     await Promise.allSettled(channels.map((channel) => channel.close()));
   } finally {
@@ -95,6 +129,49 @@ export async function* roundBytes(
     for (const release of releases) release();
     // A channel that is closed already does not mind; one that is not must not go on.
     for (const channel of channels) channel.abort(endedEarly());
+  }
+}
+
+interface AnsweringMember {
+  readonly peer: PeerName;
+  readonly blocks: AsyncIterator<AnsweredBlock>;
+}
+
+/** The sums of what all members answer, block by block. The answers stay at hand until the next block is asked for. */
+async function* addedUp(
+  user: CustodyUser,
+  members: readonly AnsweringMember[],
+  answers: Map<PeerName, AnsweredBlock>,
+): AsyncIterable<Uint8Array> {
+  for (;;) {
+    const next = await Promise.all(members.map(({ blocks }) => blocks.next()));
+    for (const { bytes } of answers.values()) release(bytes);
+    answers.clear();
+    if (next.some(({ done }) => done)) return;
+    for (const [i, { value }] of next.entries()) answers.set(members[i]!.peer, value as AnsweredBlock);
+    const [first, ...others] = [...answers.values()];
+    const bytes = new Uint8Array(first!.bytes);
+    for (const other of others) user.tools.kernel.addScaled(bytes, other.bytes, 1);
+    yield bytes;
+  }
+}
+
+/** Says whose answer it was that failed; one without a good signature is as bad as none. */
+async function* signedBy(
+  peer: PeerName,
+  roundHash: Uint8Array,
+  blocks: AsyncIterable<AnsweredBlock>,
+): AsyncIterable<AnsweredBlock> {
+  try {
+    for await (const block of blocks) {
+      if (!isAnswerSigned(peer, roundHash, block.offsetBytes, block.digest, block.signature)) {
+        const text = "a provider did not sign what it sent";
+        throw new IntercloudError("UNSIGNED_ANSWER", "integrity", text, { peers: [peer] });
+      }
+      yield block;
+    }
+  } catch (error) {
+    throw new RoundFailure(peer, error);
   }
 }
 
@@ -123,13 +200,4 @@ function makeDescriptor(
     lengthBytes: manifest.lengthBytes - plan.offsetBytes,
     expiresAtMs: user.clock.nowMs() + REQUEST_LIFETIME_MS,
   };
-}
-
-/** Says whose body it was that failed. */
-async function* blaming(peer: PeerName, body: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
-  try {
-    yield* body;
-  } catch (error) {
-    throw new RoundFailure(peer, error);
-  }
 }

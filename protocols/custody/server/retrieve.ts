@@ -1,17 +1,18 @@
 /**
  * A provider's part in a retrieval. Every provider checks the owner's request for itself. In the fanout route the user asks each
  * member; in the chain route it asks the last one, who asks the one before, and so on to the first, who has the ciphertext.
- * Either way a member gives out nothing but what came in (or nothing), its layer and its mask, added up.
+ * Either way a member gives out nothing but what came in (or nothing), its layer and its mask, added up, and signs each block of it.
  */
-import { pipe } from "it-pipe";
 import { checkRequest } from "../../identity/request.ts";
 import { decodeDescriptor, descriptorHash, type RoundDescriptor } from "../../rounds/descriptor.ts";
 import { zeros } from "../../rounds/zeros.ts";
+import { type AnswerBlock, answerBlocks, signAnswer } from "../../tokens/answer.ts";
 import type { CborValue } from "../../wire/codec.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
 import type { Channel, Context, PeerName } from "../../wire/transport.ts";
 import { abortOn } from "../abort-on.ts";
+import { receiveAnswerBytes, sendAnswer } from "../answer-stream.ts";
 import { CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS } from "../constants.ts";
 import { requestShape, retrieveContentShape } from "../messages.ts";
 import { ciphertextName } from "./deposit-record.ts";
@@ -36,13 +37,18 @@ export async function retrieve(
   requireAsker(descriptor, provider.transport.peer, context.from);
   provider.replayGuard.admit(request, nowMs);
 
-  const transform = await ownLayer(provider, descriptor, descriptorHash(content.descriptor));
+  const roundHash = descriptorHash(content.descriptor);
+  const transform = await ownLayer(provider, descriptor, roundHash);
   const release = abortOn(context.signal, channel);
   const input = await openInput(provider, serving, descriptor, message.request, context.signal);
   try {
-    const sent = await pipe(input.bytes, transform, (source: AsyncIterable<Uint8Array>) => channel.sendBody(source));
+    const blocks = blocksOf(serving, descriptor);
+    await sendAnswer(channel, transform(input.bytes), blocks, ({ offsetBytes }, digest) =>
+      signAnswer(provider.signer, roundHash, offsetBytes, digest),
+    );
     await channel.close();
-    provider.observe({ kind: "served", tokenId: descriptor.tokenId, lengthBytes: sent.lengthBytes });
+    const { tokenId, lengthBytes } = descriptor;
+    provider.observe({ kind: "served", tokenId, lengthBytes });
   } catch (error) {
     input.before?.abort(error);
     throw error;
@@ -71,7 +77,11 @@ async function openInput(
   const options = { timeoutMs: OPEN_TIMEOUT_MS, signal };
   const before = await provider.transport.open(peer, CUSTODY_PROTOCOL, "retrieve", { request }, options);
   abortOn(signal, before);
-  return { bytes: before.receiveBody({ lengthBytes: descriptor.lengthBytes }), before };
+  return { bytes: receiveAnswerBytes(before, blocksOf(serving, descriptor)), before };
+}
+
+function blocksOf({ terms }: Serving, { offsetBytes, lengthBytes }: RoundDescriptor): Iterable<AnswerBlock> {
+  return answerBlocks(terms.token.lengthBytes, offsetBytes, lengthBytes);
 }
 
 /** The round's range of the ciphertext. */

@@ -1,0 +1,53 @@
+/**
+ * What a provider signs about each block that it sends in a retrieval: in this round, at this place, I sent these bytes. It is what it
+ * can be held to when the sum of all answers is wrong.
+ */
+import { digestOf } from "../crypto/digest.ts";
+import { publicKeyOfPeer } from "../crypto/peer-name.ts";
+import { type Signer, verifySignature } from "../crypto/signing.ts";
+import type { PeerName } from "../wire/transport.ts";
+import { MESSAGE_BLOCK_BYTES } from "./constants.ts";
+import { headerBytes } from "./message.ts";
+
+const ANSWER_DOMAIN = "intercloud/answer/v1";
+
+/** @param digest `bodyDigest` of the bytes that were sent for the block that begins at `offsetBytes` */
+export function signAnswer(signer: Signer, roundHash: Uint8Array, offsetBytes: number, digest: Uint8Array): Uint8Array {
+  return signer.sign(ANSWER_DOMAIN, answerBytes(roundHash, offsetBytes, digest));
+}
+
+export function isAnswerSigned(
+  peer: PeerName,
+  roundHash: Uint8Array,
+  offsetBytes: number,
+  digest: Uint8Array,
+  signature: Uint8Array,
+): boolean {
+  return verifySignature(publicKeyOfPeer(peer), ANSWER_DOMAIN, answerBytes(roundHash, offsetBytes, digest), signature);
+}
+
+function answerBytes(roundHash: Uint8Array, offsetBytes: number, digest: Uint8Array): Uint8Array {
+  const offset = Buffer.alloc(8);
+  offset.writeBigUInt64BE(BigInt(offsetBytes));
+  return digestOf("intercloud/answer-digest/v1", roundHash, offset, digest);
+}
+
+export interface AnswerBlock {
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
+}
+
+/**
+ * The blocks in which a range of a layered message is answered. They end where the blocks of the message end, so that a block that
+ * turns out wrong was answered in one piece by everybody.
+ */
+export function* answerBlocks(messageBytes: number, offsetBytes: number, lengthBytes: number): Iterable<AnswerBlock> {
+  const end = offsetBytes + lengthBytes;
+  const header = headerBytes(messageBytes);
+  for (let at = offsetBytes; at < end; ) {
+    const block = Math.max(0, Math.floor((at - header) / MESSAGE_BLOCK_BYTES));
+    const blockEnd = Math.min(end, header + (block + 1) * MESSAGE_BLOCK_BYTES);
+    yield { offsetBytes: at, lengthBytes: blockEnd - at };
+    at = blockEnd;
+  }
+}
