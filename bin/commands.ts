@@ -54,6 +54,11 @@ export const COMMAND_TABLE: CommandTable = {
       load: () => import("../client/commands/trace.ts"),
     },
     {
+      name: "verify-evidence",
+      summary: "check a file that says that a provider or dealer lied",
+      load: () => import("../client/commands/verify-evidence.ts"),
+    },
+    {
       name: "repair",
       summary: "have every provider make good what it lost of a deposit",
       load: () => import("../client/commands/repair.ts"),

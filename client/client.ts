@@ -89,7 +89,7 @@ export interface Client extends AsyncDisposable {
   readonly members: Members;
   /** @throws IntercloudError NOT_ENOUGH_PROVIDERS, NO_DEAL, EMPTY_MESSAGE, WRONG_NUMBERS ...; nothing is kept then. */
   deposit(source: DepositSource, options?: DepositCallOptions): Promise<Deposited>;
-  /** @throws IntercloudError BAD_TOKEN, NO_SUCH_DEPOSIT, NOT_THE_OWNER, NOT_ENOUGH_PROVIDERS; the message may throw WRONG_BYTES. */
+  /** @throws IntercloudError BAD_TOKEN, NO_SUCH_DEPOSIT, NOT_THE_OWNER, NOT_ENOUGH_PROVIDERS; the message may throw WRONG_BYTES, WRONG_DEAL. */
   retrieve(tokenText: string, options?: RetrieveCallOptions): Promise<Retrieval>;
   /** A fresh deal at the same providers: shares that leaked before are worth nothing afterwards. @throws as `changeDeposit`. */
   refresh(tokenText: string, options?: ChangeCallOptions): Promise<Changed>;

@@ -6,6 +6,7 @@
  *   config.json       what `put` does when it is not told otherwise
  *   shares/           the user's shares of Protocol 2 deposits, sealed
  *   deposits/         names of deposited files, for `list`
+ *   evidence/         what shows to anybody that a provider or dealer lied
  *   tmp/              nameless spool files
  */
 import { mkdir, stat } from "node:fs/promises";
@@ -33,6 +34,8 @@ export interface Home {
   readonly shares: ShareStore;
   readonly notes: Notes;
   readonly spoolDirectory: string;
+  /** Where evidence against liars is kept. */
+  readonly evidenceDirectory: string;
 }
 
 export interface CreateHomeOptions {
@@ -85,6 +88,7 @@ export async function openHome(directory: string, options: OpenHomeOptions = {})
     shares: fileShares(path.join(directory, "shares"), identitySeed, entropy),
     notes: fileNotes(path.join(directory, "deposits")),
     spoolDirectory: path.join(directory, "tmp"),
+    evidenceDirectory: path.join(directory, "evidence"),
   }));
 }
 

@@ -45,11 +45,16 @@ export function digestOfBlocks(blockDigests: Uint8Array): Uint8Array {
   return digestOf("intercloud/blocks/v1", blockDigests);
 }
 
-/** The digest of bytes that are all at hand. */
-export function bodyDigest(bytes: Uint8Array): Uint8Array {
+/** The list for bytes that are all at hand. */
+export function blockDigestsOf(bytes: Uint8Array): Uint8Array {
   const digester = createBlockDigester();
   digester.add(bytes);
-  return digestOfBlocks(digester.blockDigests());
+  return digester.blockDigests();
+}
+
+/** The digest of bytes that are all at hand. */
+export function bodyDigest(bytes: Uint8Array): Uint8Array {
+  return digestOfBlocks(blockDigestsOf(bytes));
 }
 
 /** A transform that passes bytes on and takes their digest on the way. */

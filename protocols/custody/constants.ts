@@ -47,3 +47,6 @@ export const CHANGE_BYTES_PER_SECOND = 256 * 1024;
 export const MAX_RESTORE_PAGE_BYTES = 128 * 1024;
 /** Records that are looked at for one page: a tenth of a second of work. */
 export const RESTORE_SCAN = 200;
+
+/** The blocks that cover what is answered at a time: a block of the message, 512 KiB of block digests in front of the first, and the ends. */
+export const MAX_EXCERPT_BYTES = 4 * 1024 * 1024;

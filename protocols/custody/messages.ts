@@ -6,12 +6,19 @@
 import * as v from "valibot";
 import { DIGEST_BYTES } from "../crypto/digest.ts";
 import { MAX_REQUEST_BYTES } from "../identity/constants.ts";
-import { DEAL_ID_BYTES, MAX_DESCRIPTOR_BYTES, MAX_PROVIDERS, TOKEN_ID_BYTES } from "../rounds/constants.ts";
+import {
+  DEAL_ID_BYTES,
+  MAX_DESCRIPTOR_BYTES,
+  MAX_PROVIDERS,
+  MAX_ROUND_BYTES,
+  TOKEN_ID_BYTES,
+} from "../rounds/constants.ts";
 import { MAX_LINK_BYTES, MAX_MANIFEST_BYTES, MAX_TOKEN_BYTES } from "../tokens/constants.ts";
 import { boundedBytes, fixedBytes, integer, text, timeMs } from "../wire/shape.ts";
 import {
   LIST_PAGE,
   MAX_CHANGE_PROOF_BYTES,
+  MAX_EXCERPT_BYTES,
   MAX_HOLDING_BYTES,
   MAX_PROOF_BYTES,
   MAX_STATEMENT_BYTES,
@@ -67,6 +74,17 @@ export const locateAnswerShape = v.strictObject({
   providers: v.pipe(v.array(text(64)), v.maxLength(MAX_PROVIDERS)),
 });
 export const helloAnswerShape = v.strictObject({ acceptsDeposits: v.boolean(), timeMs });
+
+/** Content of a reader's signed request for an account, which names the provider that is asked. */
+export const accountContentShape = v.strictObject({
+  tokenId,
+  dealId: fixedBytes(DEAL_ID_BYTES),
+  provider: text(64),
+  offsetBytes: integer(0, MAX_ROUND_BYTES),
+  lengthBytes: integer(1, MAX_EXCERPT_BYTES),
+});
+/** Then come bodies: the block digests and the blocks of the share, and of the ciphertext, as far as there is a digest of them. */
+export const accountAnswerShape = v.strictObject({ account: boundedBytes(MAX_HOLDING_BYTES) });
 
 /** Repair: from a provider that lost something, to others that have a part of the same deposit. */
 export const repairPartShape = v.strictObject({ round: boundedBytes(2 * MAX_DESCRIPTOR_BYTES) });

@@ -16,20 +16,35 @@ export interface Placement {
   readonly roster: readonly PeerName[];
   /** How many of them, from home on, keep the ciphertext. */
   readonly copies: number;
-  /** `bodyDigest` of the ciphertext, as home signed it; undefined while that is not known. */
-  readonly ciphertextDigest: Uint8Array | undefined;
+  /** What home signed about the ciphertext; undefined while that is not known. */
+  readonly kept: Kept | undefined;
+}
+
+export interface Kept {
+  /** `bodyDigest` of the ciphertext. */
+  readonly ciphertextDigest: Uint8Array;
+  /**
+   * Names the very statement of home. Providers sign their answers under it, so that a home that signs two statements cannot make an
+   * honest provider look wrong.
+   */
+  readonly keepingDigest: Uint8Array;
+}
+
+/** @param keeping home's signed statement @param ciphertextDigest as it says */
+export function keptUnder(keeping: Uint8Array, ciphertextDigest: Uint8Array): Kept {
+  return { ciphertextDigest, keepingDigest: digestOf("intercloud/kept-under/v1", keeping) };
 }
 
 /** @param keeping home's closing statement, once there is one */
 export function originPlacement({ manifest, roster, token }: DepositTerms, keeping: Uint8Array | null): Placement {
-  const ciphertextDigest = keeping === null ? undefined : readKeeping(keeping).statement.digestKept;
-  return { generation: 0, manifest, roster, copies: token.copies, ciphertextDigest };
+  const kept = keeping === null ? undefined : keptUnder(keeping, readKeeping(keeping).statement.digestKept);
+  return { generation: 0, manifest, roster, copies: token.copies, kept };
 }
 
 export function placementOn(generation: number, signedManifest: Uint8Array, copies: number): Placement {
   const manifest = checkManifest(signedManifest);
   const roster = manifest.shares.slice(0, -1).map(({ peer }) => peer);
-  return { generation, manifest, roster, copies, ciphertextDigest: undefined };
+  return { generation, manifest, roster, copies, kept: undefined };
 }
 
 /** The providers that keep the ciphertext, home first. */

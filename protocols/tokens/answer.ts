@@ -2,7 +2,6 @@
  * What a provider signs about each block that it sends in a retrieval: in this round, at this place, I sent these bytes. It is what it
  * can be held to when the sum of all answers is wrong.
  */
-import { digestOf } from "../crypto/digest.ts";
 import { publicKeyOfPeer } from "../crypto/peer-name.ts";
 import { type Signer, verifySignature } from "../crypto/signing.ts";
 import type { PeerName } from "../wire/transport.ts";
@@ -11,25 +10,28 @@ import { headerBytes } from "./message.ts";
 
 const ANSWER_DOMAIN = "intercloud/answer/v1";
 
-/** @param digest `bodyDigest` of the bytes that were sent for the block that begins at `offsetBytes` */
-export function signAnswer(signer: Signer, roundHash: Uint8Array, offsetBytes: number, digest: Uint8Array): Uint8Array {
-  return signer.sign(ANSWER_DOMAIN, answerBytes(roundHash, offsetBytes, digest));
+/** What a member signs. */
+export interface AnswerStatement {
+  readonly roundHash: Uint8Array;
+  /** Names home's statement of the ciphertext that the deposit has, as the member knows it. */
+  readonly keepingDigest: Uint8Array;
+  readonly offsetBytes: number;
+  /** `bodyDigest` of the bytes that were sent for the block that begins there. */
+  readonly digest: Uint8Array;
 }
 
-export function isAnswerSigned(
-  peer: PeerName,
-  roundHash: Uint8Array,
-  offsetBytes: number,
-  digest: Uint8Array,
-  signature: Uint8Array,
-): boolean {
-  return verifySignature(publicKeyOfPeer(peer), ANSWER_DOMAIN, answerBytes(roundHash, offsetBytes, digest), signature);
+export function signAnswer(signer: Signer, statement: AnswerStatement): Uint8Array {
+  return signer.sign(ANSWER_DOMAIN, statementBytes(statement));
 }
 
-function answerBytes(roundHash: Uint8Array, offsetBytes: number, digest: Uint8Array): Uint8Array {
+export function isAnswerSigned(peer: PeerName, statement: AnswerStatement, signature: Uint8Array): boolean {
+  return verifySignature(publicKeyOfPeer(peer), ANSWER_DOMAIN, statementBytes(statement), signature);
+}
+
+function statementBytes({ roundHash, keepingDigest, offsetBytes, digest }: AnswerStatement): Uint8Array {
   const offset = Buffer.alloc(8);
   offset.writeBigUInt64BE(BigInt(offsetBytes));
-  return digestOf("intercloud/answer-digest/v1", roundHash, offset, digest);
+  return Buffer.concat([roundHash, keepingDigest, offset, digest]);
 }
 
 export interface AnswerBlock {

@@ -10,7 +10,7 @@ import { type CborValue, decodeCanonical, encodeCanonical } from "../../wire/cod
 import { IntercloudError } from "../../wire/errors.ts";
 import { boundedBytes, fixedBytes, parseShape } from "../../wire/shape.ts";
 import { MAX_HOLDING_BYTES, MAX_PROOF_BYTES, MAX_STATEMENT_BYTES } from "../constants.ts";
-import { keepersOf, type Placement } from "../placement.ts";
+import { keepersOf, keptUnder, type Placement } from "../placement.ts";
 import { type ChangeTerms, readChange } from "./change-terms.ts";
 import { readStatement, type StatementOf } from "./statements.ts";
 
@@ -62,7 +62,7 @@ export function readChangeProof(bytes: Uint8Array): CheckedChange {
   if (!complete || !closed) {
     throw new IntercloudError("CHANGE_BROKEN", "integrity", "this change of a deposit was never completed");
   }
-  return { change, keeping, placement: { ...next, ciphertextDigest: keeping.digestKept } };
+  return { change, keeping, placement: withKeeping(change, proof.keeping) };
 }
 
 /** The new home's statement, held against the change. @throws IntercloudError BAD_STATEMENT. */
@@ -72,6 +72,11 @@ export function readKeeping(change: ChangeTerms, bytes: Uint8Array): StatementOf
   throw new IntercloudError("BAD_STATEMENT", "integrity", "the new home's statement is not its own", {
     peers: [keeping.peer],
   });
+}
+
+/** The new generation, as its home signed for it. */
+export function withKeeping(change: ChangeTerms, keeping: Uint8Array): Placement {
+  return { ...change.next, kept: keptUnder(keeping, readKeeping(change, keeping).digestKept) };
 }
 
 function isHolding({ next, digest, tokenId }: ChangeTerms, bytes: Uint8Array, i: number): boolean {

@@ -12,7 +12,13 @@ import { IntercloudError, type Status } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
 import type { PeerName } from "../../wire/transport.ts";
 import { abortOn } from "../abort-on.ts";
-import { type CheckedChange, encodeChangeProof, holdingsDigest, readChangeProof } from "../change/change-proof.ts";
+import {
+  type CheckedChange,
+  encodeChangeProof,
+  holdingsDigest,
+  readChangeProof,
+  withKeeping,
+} from "../change/change-proof.ts";
 import { type ChangeTerms, readChange } from "../change/change-terms.ts";
 import { readStatement } from "../change/statements.ts";
 import {
@@ -163,7 +169,8 @@ async function runChange(
     const deals = { before: found.proof.placement.manifest.dealId, after: next.manifest.dealId };
     await options.keepUserShare(tokenId, deals, userShare);
   }
-  await checkGeneration(user, { token, tokenId, placement: next }, userShare, signal);
+  const placement = withKeeping(change, keeping);
+  await checkGeneration(user, { token, tokenId, placement }, userShare, signal);
   userShare?.fill(0);
   options.onPhase?.("closing");
   const content = { change: change.digest, holdings: holdingsDigest(keeping, holdings) };
@@ -171,7 +178,7 @@ async function runChange(
   const proof = encodeChangeProof({ request, keeping, holdings: [...holdings], closing });
   const retired = await retireAll(user, proof, readChangeProof(proof), found.proof.placement, signal);
   const tokenText = formatTokenText({ tokenId, home: next.roster[0]! });
-  return { tokenText, placement: next, proof, ...retired };
+  return { tokenText, placement, proof, ...retired };
 }
 
 async function readyMembers(

@@ -8,11 +8,12 @@ import type { TokenText } from "../../tokens/token-text.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import type { PeerName } from "../../wire/transport.ts";
 import { keepersOf } from "../placement.ts";
+import { type Accusation, blame } from "./blame.ts";
 import { checkedMessage, WrongBytes } from "./checked-blocks.ts";
-import { fastestMembers, isEnough, membersKey, otherMembers, usable } from "./choose-members.ts";
+import { fastestMembers, isEnough, usable } from "./choose-members.ts";
 import { type FoundProof, findProof } from "./find-proof.ts";
 import { type ReadyProvider, type ReadySurvey, surveyReady } from "./ready-survey.ts";
-import { type Located, openRound, RoundFailure } from "./round.ts";
+import { type Located, openRound, type Round, RoundFailure } from "./round.ts";
 import { type CustodyUser, notEnough } from "./user.ts";
 
 export interface RetrieveOptions {
@@ -31,19 +32,17 @@ export interface RetrieveProgress {
   readonly totalBytes: number;
 }
 
-export interface RetrieveWarning {
-  readonly kind: "replaced" | "wrong-bytes";
-  readonly peers: readonly PeerName[];
-}
+export type RetrieveWarning =
+  /** They failed, or gave wrong bytes together and it is not known who. */
+  | { readonly kind: "replaced" | "wrong-bytes"; readonly peers: readonly PeerName[]; readonly accusation?: undefined }
+  /** It lied, or lost what it should keep, and this shows it to anybody. */
+  | { readonly kind: "named"; readonly peers: readonly PeerName[]; readonly accusation: Accusation };
 
 export interface Retrieval {
   readonly token: Token;
   /** The message, checked before it is released. To be read to its end, or returned from early. */
   readonly message: AsyncIterable<Uint8Array>;
 }
-
-/** Wrong bytes are worth this many other sets of providers; after that it is an error. */
-const MAX_WRONG_ROUNDS = 24;
 
 /**
  * Providers give up on a reader that takes nothing for half a minute. A reader that was away for longer than this did it
@@ -58,7 +57,7 @@ const READER_STALL_MS = 15_000;
  */
 export async function retrieve(user: CustodyUser, options: RetrieveOptions): Promise<Retrieval> {
   const signal = options.signal ?? new AbortController().signal;
-  const { proof } = await findProof(user, options.token, signal);
+  const { proof, bytes: proofBytes } = await findProof(user, options.token, signal);
   requireChain(user, proof);
   const { terms, placement } = proof;
   const { token, tokenId } = terms;
@@ -73,17 +72,17 @@ export async function retrieve(user: CustodyUser, options: RetrieveOptions): Pro
   const run: Run = {
     user,
     options,
-    ...{ token, tokenId, placement },
+    ...{ token, tokenId, placement, proofBytes },
     userShare,
     route: options.route,
     count: placement.manifest.threshold - (userShare === undefined ? 0 : 1),
     survey: surveyReady(user, tokenId, placement, either),
     excluded: new Set(),
-    tried: new Set(),
+    ...{ named: new Set(), withoutCiphertext: new Set() },
     signal: either,
   };
   try {
-    await nextMembers(run, false);
+    await nextMembers(run);
   } catch (error) {
     over.abort();
     throw error;
@@ -94,6 +93,7 @@ export async function retrieve(user: CustodyUser, options: RetrieveOptions): Pro
 interface Run extends Located {
   readonly user: CustodyUser;
   readonly options: RetrieveOptions;
+  readonly proofBytes: Uint8Array;
   readonly userShare: Uint8Array | undefined;
   route: Route;
   /** How many providers a round needs. */
@@ -101,8 +101,10 @@ interface Run extends Located {
   readonly survey: ReadySurvey;
   /** Providers that failed. */
   readonly excluded: Set<PeerName>;
-  /** Sets of providers that gave wrong bytes. */
-  readonly tried: Set<string>;
+  /** Providers whose copy of the ciphertext is not good, and whose share may be. */
+  readonly withoutCiphertext: Set<PeerName>;
+  /** Those of them that were shown to have lied, or to have lost what they should keep. */
+  readonly named: Set<PeerName>;
   readonly signal: AbortSignal;
 }
 
@@ -112,12 +114,13 @@ async function* messageOf(run: Run, over: AbortController): AsyncIterable<Uint8A
   const progress = { doneBytes: 0, totalBytes: token.lengthBytes };
   try {
     while (!checked.isComplete()) {
-      const members = await nextMembers(run, run.tried.size > 0);
+      const members = await nextMembers(run);
       const plan = { members, route: run.route, offsetBytes: checked.offsetBytes(), userShare: run.userShare };
+      const round = openRound(user, run, plan, run.signal);
       // Once is enough: what was on its way is still read after it, and then comes the end.
       let readerStalled = false;
       try {
-        for await (const pieces of checked.blocks(openRound(user, run, plan, run.signal).bytes)) {
+        for await (const pieces of checked.blocks(round.bytes)) {
           for (const piece of pieces) {
             const givenAtMs = user.clock.nowMs();
             yield piece;
@@ -128,7 +131,9 @@ async function* messageOf(run: Run, over: AbortController): AsyncIterable<Uint8A
         }
       } catch (error) {
         if (run.signal.aborted) throw cancelled(run.signal);
-        if (!(readerStalled && error instanceof RoundFailure)) learnFrom(run, members, error);
+        if (!(readerStalled && error instanceof RoundFailure)) await learnFrom(run, round, error);
+      } finally {
+        round.record.secret.fill(0);
       }
     }
   } finally {
@@ -138,21 +143,20 @@ async function* messageOf(run: Run, over: AbortController): AsyncIterable<Uint8A
 }
 
 /** Waits until there are enough, not until all have answered. */
-async function nextMembers(run: Run, avoidTried: boolean): Promise<ReadyProvider[]> {
-  const { survey, excluded, count, tried, user } = run;
-  await survey.until((ready) => !avoidTried && isEnough(usable(ready, excluded), count));
+async function nextMembers(run: Run): Promise<ReadyProvider[]> {
+  const { survey, count } = run;
+  await survey.until((ready) => isEnough(usable(ready, run), count));
   if (run.signal.aborted) throw cancelled(run.signal);
-  const candidates = usable(survey.ready, excluded);
-  const members = avoidTried ? otherMembers(candidates, count, tried, user.entropy) : fastestMembers(candidates, count);
-  if (members !== undefined) return members;
-  if (avoidTried && isEnough(candidates, count)) throw wrongForGood(run);
-  throw tooFew(run, candidates);
+  const candidates = usable(survey.ready, run);
+  const members = fastestMembers(candidates, count);
+  if (members === undefined) throw tooFew(run, candidates);
+  return members;
 }
 
-/** Who failed is replaced; what was wrong is tried with others. */
-function learnFrom(run: Run, members: readonly ReadyProvider[], error: unknown): void {
+/** Who failed is replaced; who lied is found out, named, and replaced. */
+async function learnFrom(run: Run, { record }: Round, error: unknown): Promise<void> {
   if (error instanceof RoundFailure) {
-    if (run.route === "chain" && members.length > 1) {
+    if (run.route === "chain" && record.descriptor.members.length > 1) {
       // All we know is that one of the chain failed: the last one's word about the others may be a lie. Asking each of them
       // ourselves gives the same bytes and shows who it is.
       run.route = "fanout";
@@ -162,13 +166,26 @@ function learnFrom(run: Run, members: readonly ReadyProvider[], error: unknown):
     run.options.onWarning?.({ kind: "replaced", peers: [error.peer] });
     return;
   }
-  if (error instanceof WrongBytes) {
-    run.tried.add(membersKey(members));
-    run.options.onWarning?.({ kind: "wrong-bytes", peers: members.map(({ peer }) => peer) });
-    if (run.tried.size >= MAX_WRONG_ROUNDS) throw wrongForGood(run);
+  if (!(error instanceof WrongBytes)) throw error;
+  if (run.route === "chain") {
+    // In a chain nobody but the last one answers us. The same members, each asked by us, can be told apart.
+    run.route = "fanout";
+    run.options.onWarning?.({ kind: "wrong-bytes", peers: record.descriptor.members.map(({ peer }) => peer) });
     return;
   }
-  throw error;
+  const { accusations, silent } = await blame(run.user, run, run.proofBytes, record, run.signal);
+  for (const accusation of accusations) {
+    (accusation.hasShare ? run.withoutCiphertext : run.excluded).add(accusation.accused);
+    run.named.add(accusation.accused);
+    run.options.onWarning?.({ kind: "named", peers: [accusation.accused], accusation });
+  }
+  for (const peer of silent) {
+    run.excluded.add(peer);
+    run.options.onWarning?.({ kind: "replaced", peers: [peer] });
+  }
+  const { dealer } = run.placement.manifest;
+  if (accusations.some(({ accused }) => accused === dealer)) throw wrongDeal(run, dealer);
+  if (accusations.length + silent.length === 0) throw wrongDeposit(run);
 }
 
 function requireChain(user: CustodyUser, proof: FoundProof["proof"]): void {
@@ -181,6 +198,7 @@ function requireChain(user: CustodyUser, proof: FoundProof["proof"]): void {
 
 function tooFew(run: Run, candidates: readonly ReadyProvider[]): IntercloudError {
   const { user, placement, count } = run;
+  if (run.named.size > 0) return tooManyLiars(run, candidates);
   const missing = placement.roster.filter((peer) => !candidates.some((each) => each.peer === peer));
   if (candidates.length >= count) {
     const message =
@@ -191,15 +209,27 @@ function tooFew(run: Run, candidates: readonly ReadyProvider[]): IntercloudError
   return notEnough(user, candidates.length, count, missing);
 }
 
-function wrongForGood(run: Run): IntercloudError {
-  const { user, tried, survey, excluded } = run;
-  const asked = usable(survey.ready, excluded).map(({ peer }) => peer);
-  const names = asked.map((peer) => user.directory.nameOf(peer)).join(", ");
+function tooManyLiars({ user, named, count }: Run, candidates: readonly ReadyProvider[]): IntercloudError {
+  const names = [...named].map((peer) => user.directory.nameOf(peer)).join(", ");
   const message =
-    `what the providers sent does not add up to what was deposited, in ${tried.size} tries with different ones; ` +
-    `at least one of ${names} sent wrong bytes or keeps a damaged ciphertext. Nothing wrong was handed over; ` +
-    "try again when other providers are up";
-  return new IntercloudError("WRONG_BYTES", "integrity", message, { peers: asked, tries: tried.size });
+    `${names} lied or lost what they should keep, and the ${candidates.length} others that answered are not enough ` +
+    `(${count} are needed, one of them with the ciphertext); nothing wrong was handed over. Try again when others are up`;
+  return new IntercloudError("WRONG_BYTES", "integrity", message, { peers: [...named] });
+}
+
+function wrongDeal({ user }: Run, dealer: PeerName): IntercloudError {
+  const message =
+    `the dealer ${user.directory.nameOf(dealer)} dealt shares that do not belong together, so the message cannot be read; ` +
+    "the evidence shows it to anybody";
+  return new IntercloudError("WRONG_DEAL", "integrity", message, { peers: [dealer] });
+}
+
+function wrongDeposit({ user, placement }: Run): IntercloudError {
+  const names = placement.roster.map((peer) => user.directory.nameOf(peer)).join(", ");
+  const message =
+    "every provider answered as its share and the kept ciphertext say, and they do not make what the token names: " +
+    `one of ${names} laid another layer when the deposit was made. Nothing wrong was handed over`;
+  return new IntercloudError("WRONG_BYTES", "integrity", message, { peers: placement.roster });
 }
 
 function cancelled(signal: AbortSignal): IntercloudError {

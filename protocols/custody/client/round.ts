@@ -11,7 +11,7 @@ import {
 } from "../../rounds/descriptor.ts";
 import { layer } from "../../rounds/layer.ts";
 import { maskKey } from "../../rounds/masks.ts";
-import { answerBlocks, isAnswerSigned } from "../../tokens/answer.ts";
+import { type AnswerStatement, answerBlocks, isAnswerSigned } from "../../tokens/answer.ts";
 import type { Token } from "../../tokens/token.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import type { Channel, PeerName } from "../../wire/transport.ts";
@@ -59,8 +59,11 @@ export interface RoundRecord {
   /** The secret half of the descriptor's user key: whoever has it can take the masks of this round off. */
   readonly secret: Uint8Array;
   /** By those that were asked; empty before the first block. */
-  readonly answers: ReadonlyMap<PeerName, AnsweredBlock>;
+  readonly answers: ReadonlyMap<PeerName, SignedBlock>;
 }
+
+/** A block that a member answered, without its bytes. */
+type SignedBlock = Omit<AnsweredBlock, "bytes">;
 
 export interface Round {
   /** The layered message from the plan's offset to its end. @throws RoundFailure. */
@@ -73,7 +76,7 @@ export function openRound(user: CustodyUser, located: Located, plan: RoundPlan, 
   const secret = user.entropy(AGREEMENT_KEY_BYTES);
   const descriptor = makeDescriptor(user, located, plan, agreementKeyFromSeed(secret).publicKey);
   const encoded = encodeDescriptor(descriptor);
-  const answers = new Map<PeerName, AnsweredBlock>();
+  const answers = new Map<PeerName, SignedBlock>();
   const record = {
     ...{ descriptor, secret, answers, roundHash: descriptorHash(encoded) },
     request: signedRequest(user, "retrieve", { descriptor: encoded }),
@@ -85,7 +88,7 @@ async function* roundBytes(
   user: CustodyUser,
   { token, placement }: Located,
   plan: RoundPlan,
-  { record, answers }: { readonly record: RoundRecord; readonly answers: Map<PeerName, AnsweredBlock> },
+  { record, answers }: { readonly record: RoundRecord; readonly answers: Map<PeerName, SignedBlock> },
   signal: AbortSignal,
 ): AsyncIterable<Uint8Array> {
   const { descriptor, roundHash, request } = record;
@@ -117,7 +120,8 @@ async function* roundBytes(
         channels.push(channel);
         releases.push(abortOn(signal, channel));
         const blocks = receiveAnswer(channel, answerBlocks(token.lengthBytes, offsetBytes, lengthBytes));
-        return { peer, blocks: signedBy(peer, roundHash, blocks)[Symbol.asyncIterator]() };
+        const statement = { roundHash, keepingDigest: placement.kept?.keepingDigest ?? new Uint8Array() };
+        return { peer, blocks: signedBy(peer, statement, blocks)[Symbol.asyncIterator]() };
       }),
     );
     const unmask = layer({ ...user.tools, share, maskKeys, offsetBytes: plan.offsetBytes });
@@ -137,21 +141,23 @@ interface AnsweringMember {
   readonly blocks: AsyncIterator<AnsweredBlock>;
 }
 
-/** The sums of what all members answer, block by block. The answers stay at hand until the next block is asked for. */
+/** The sums of what all members answer, block by block. What they signed stays at hand until the next block is asked for. */
 async function* addedUp(
   user: CustodyUser,
   members: readonly AnsweringMember[],
-  answers: Map<PeerName, AnsweredBlock>,
+  answers: Map<PeerName, SignedBlock>,
 ): AsyncIterable<Uint8Array> {
   for (;;) {
     const next = await Promise.all(members.map(({ blocks }) => blocks.next()));
-    for (const { bytes } of answers.values()) release(bytes);
     answers.clear();
     if (next.some(({ done }) => done)) return;
-    for (const [i, { value }] of next.entries()) answers.set(members[i]!.peer, value as AnsweredBlock);
-    const [first, ...others] = [...answers.values()];
-    const bytes = new Uint8Array(first!.bytes);
-    for (const other of others) user.tools.kernel.addScaled(bytes, other.bytes, 1);
+    const blocks = next.map(({ value }) => value as AnsweredBlock);
+    for (const [i, { bytes: _, ...signed }] of blocks.entries()) answers.set(members[i]!.peer, signed);
+    const [{ bytes }, ...others] = blocks as [AnsweredBlock, ...AnsweredBlock[]];
+    for (const other of others) {
+      user.tools.kernel.addScaled(bytes, other.bytes, 1);
+      release(other.bytes);
+    }
     yield bytes;
   }
 }
@@ -159,12 +165,12 @@ async function* addedUp(
 /** Says whose answer it was that failed; one without a good signature is as bad as none. */
 async function* signedBy(
   peer: PeerName,
-  roundHash: Uint8Array,
+  statement: Pick<AnswerStatement, "roundHash" | "keepingDigest">,
   blocks: AsyncIterable<AnsweredBlock>,
 ): AsyncIterable<AnsweredBlock> {
   try {
     for await (const block of blocks) {
-      if (!isAnswerSigned(peer, roundHash, block.offsetBytes, block.digest, block.signature)) {
+      if (!isAnswerSigned(peer, { ...statement, ...block }, block.signature)) {
         const text = "a provider did not sign what it sent";
         throw new IntercloudError("UNSIGNED_ANSWER", "integrity", text, { peers: [peer] });
       }

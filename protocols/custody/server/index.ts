@@ -1,5 +1,6 @@
 /** Everything that a provider answers under the custody protocol. */
 import type { Handlers } from "../../wire/transport.ts";
+import { giveAccount } from "./account.ts";
 import { createActiveDeposits } from "./active.ts";
 import { bind } from "./bind.ts";
 import { abandon } from "./burn.ts";
@@ -49,6 +50,7 @@ export function custodyHandlers(provider: CustodyProvider): Handlers {
       part: (channel, header, context) => part(provider, active, channel, header, context),
       copy: (channel, header, context) => receiveCopy(provider, active, channel, header, context),
       retrieve: (channel, header, context) => retrieve(provider, channel, header, context),
+      account: (channel, header, context) => giveAccount(provider, channel, header, context),
       repair: (channel, header, context) => answerRepair(provider, active, channel, header, context),
       "repair-part": (channel, header, context) => repairPart(provider, channel, header, context),
       "repair-ciphertext": (channel, header, context) => repairCiphertext(provider, channel, header, context),

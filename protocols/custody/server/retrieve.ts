@@ -43,8 +43,9 @@ export async function retrieve(
   const input = await openInput(provider, serving, descriptor, message.request, context.signal);
   try {
     const blocks = blocksOf(serving, descriptor);
+    const { keepingDigest } = serving.placement.kept ?? { keepingDigest: new Uint8Array() };
     await sendAnswer(channel, transform(input.bytes), blocks, ({ offsetBytes }, digest) =>
-      signAnswer(provider.signer, roundHash, offsetBytes, digest),
+      signAnswer(provider.signer, { roundHash, keepingDigest, offsetBytes, digest }),
     );
     await channel.close();
     const { tokenId, lengthBytes } = descriptor;
@@ -110,7 +111,7 @@ async function* take(source: AsyncIterable<Uint8Array>, lengthBytes: number): As
   }
 }
 
-function requireOwner({ terms }: Serving, identity: string): void {
+export function requireOwner({ terms }: Serving, identity: string): void {
   if (terms.token.owner !== identity) {
     throw new IntercloudError("NOT_THE_OWNER", "refused", "only the owner may have this deposit");
   }

@@ -2,6 +2,7 @@
 import { equalBytes } from "../../crypto/digest.ts";
 import type { Store } from "../../storage/index.ts";
 import { IntercloudError } from "../../wire/errors.ts";
+import { withKeeping } from "../change/change-proof.ts";
 import type { DepositTerms } from "../deposit-terms.ts";
 import type { Placement } from "../placement.ts";
 import { readProof } from "../proof.ts";
@@ -24,9 +25,10 @@ export async function loadServing(store: Store, tokenId: Uint8Array, dealId: Uin
     return { terms, placement, holdsCiphertext: record.holdsCiphertext };
   }
   const stored = await findChange(store, tokenId);
-  if (stored?.record.state === "active" && isOn(stored.change.next)) {
+  if (stored?.record.state === "active" && isOn(stored.change.next) && stored.record.keeping !== null) {
+    const placement = withKeeping(stored.change, stored.record.keeping);
     const terms = sealed?.terms ?? readProof(stored.record.proof ?? new Uint8Array()).terms;
-    return { terms, placement: stored.change.next, holdsCiphertext: stored.record.holdsCiphertext };
+    return { terms, placement, holdsCiphertext: stored.record.holdsCiphertext };
   }
   if (sealed === undefined) throw noSuchDeposit();
   throw new IntercloudError("OTHER_GENERATION", "conflict", "the deposit was refreshed or moved; look where it is now");

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { newAgreementKey } from "../../../protocols/crypto/key-agreement.ts";
 import { aesKeystream } from "../../../protocols/crypto/keystream.ts";
+import type { RetrieveWarning } from "../../../protocols/custody/client/index.ts";
 import { signedRequest } from "../../../protocols/custody/client/user.ts";
 import { CUSTODY_PROTOCOL } from "../../../protocols/custody/constants.ts";
 import { ciphertextName, loadDeposit } from "../../../protocols/custody/server/deposit-record.ts";
@@ -146,14 +147,15 @@ test("a flipped bit in one stored ciphertext: found, and mended from a copy", as
   const name = ciphertextName(parseTokenText(tokenText).tokenId);
   world.providers[0]!.store.files.get(name)![200_000]! ^= 1;
   world.kill(4, 5);
-  const warnings: string[] = [];
-  const back = await world.get(tokenText, { onWarning: ({ kind }) => void warnings.push(kind) });
+  const warnings: RetrieveWarning[] = [];
+  const onWarning = (warning: RetrieveWarning) => void warnings.push(warning);
+  const back = await world.get(tokenText, { onWarning });
   expect(Buffer.compare(back, MESSAGE)).toBe(0);
   // which keeper comes first is a matter of who answers first; asking often enough meets the damaged one
   for (let tries = 0; tries < 20 && warnings.length === 0; tries += 1) {
-    await world.get(tokenText, { onWarning: ({ kind }) => void warnings.push(kind) });
+    await world.get(tokenText, { onWarning });
   }
-  expect(warnings).toContain("wrong-bytes");
+  expect(warnings).toMatchObject([{ kind: "named", accusation: { accused: world.providers[0]!.peer, kind: "lost" } }]);
 });
 
 test("a flipped bit in every copy of the ciphertext: an error, and nothing wrong is released", async () => {

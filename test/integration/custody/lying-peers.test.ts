@@ -1,7 +1,7 @@
 /** Providers of a deposit that do what they should not: none of it costs more than docs/threat-model.md says. */
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { peerIdentity } from "../../../protocols/crypto/peer-name.ts";
-import { listDeposits } from "../../../protocols/custody/client/index.ts";
+import { listDeposits, type RetrieveWarning } from "../../../protocols/custody/client/index.ts";
 import { CUSTODY_PROTOCOL } from "../../../protocols/custody/constants.ts";
 import { ciphertextName, depositChange, loadDeposit } from "../../../protocols/custody/server/deposit-record.ts";
 import { custodyHandlers } from "../../../protocols/custody/server/index.ts";
@@ -140,7 +140,7 @@ test("home cannot have a provider sign what it did not do", async () => {
   expect(asked).toEqual(["integrity"]);
 });
 
-test("a dealer whose shares are not on one polynomial: the retrieval finds out, and releases nothing", async () => {
+test("a dealer whose shares are not on one polynomial: the retrieval finds out, names it, and releases nothing", async () => {
   await world.close();
   world = await createWorld({
     providers: 3,
@@ -157,8 +157,16 @@ test("a dealer whose shares are not on one polynomial: the retrieval finds out, 
           }
         : {},
   });
-  const { tokenText } = await world.put(MESSAGE);
-  await expect(world.get(tokenText)).rejects.toMatchObject({ code: "WRONG_BYTES", status: "integrity" });
+  const { tokenText } = await world.put(MESSAGE, { threshold: 2 });
+  const warnings: RetrieveWarning[] = [];
+  world.kill(1);
+  const reading = world.get(tokenText, { onWarning: (warning) => void warnings.push(warning) });
+  await expect(reading).rejects.toMatchObject({ status: "integrity" });
+  world.revive(1);
+  warnings.length = 0;
+  const again = world.get(tokenText, { onWarning: (warning) => void warnings.push(warning) });
+  await expect(again).rejects.toMatchObject({ code: "WRONG_DEAL", details: { peers: [world.dealer] } });
+  expect(warnings).toMatchObject([{ kind: "named", accusation: { accused: world.dealer, kind: "wrong-deal" } }]);
 });
 
 test("a provider that lists without end is given up", async () => {

@@ -147,7 +147,7 @@ async function openCiphertext(
   const self = provider.transport.peer;
   const deposit = await findDeposit(provider.store, change.tokenId);
   const { placement } = deposit ?? readProof(record.proof ?? new Uint8Array());
-  const expectedDigest = placement.ciphertextDigest ?? new Uint8Array();
+  const expectedDigest = placement.kept?.ciphertextDigest ?? new Uint8Array();
   if (deposit?.record.holdsCiphertext) {
     const name = ciphertextName(change.tokenId, placement.generation);
     return { bytes: provider.store.bodies.read(name, 0), from: self, expectedDigest };

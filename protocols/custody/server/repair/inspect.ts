@@ -4,10 +4,11 @@ import { equalBytes } from "../../../crypto/digest.ts";
 import { loadHeldDeal, shareOf } from "../../../dealing/held-deal.ts";
 import { entryOfPeer, type ManifestEntry } from "../../../dealing/manifest.ts";
 import { shareBlockDigests, shareDigest } from "../../../rounds/share.ts";
-import { IntercloudError, type Status } from "../../../wire/errors.ts";
+import { IntercloudError } from "../../../wire/errors.ts";
 import { keepersOf, type Placement } from "../../placement.ts";
 import { ciphertextName, findDeposit } from "../deposit-record.ts";
 import type { CustodyProvider } from "../provider.ts";
+import { unlessLost } from "../unless-lost.ts";
 
 export interface Inspection {
   /** Whether the record of the deposit is here. */
@@ -52,31 +53,19 @@ async function isShareGood(provider: CustodyProvider, placement: Placement): Pro
     const share = shareOf(deal, provider.store);
     const blocks = await shareBlockDigests(share, manifest.lengthBytes, provider.tools.keystream);
     return equalBytes(shareDigest(manifest.dealId, point, digestOfBlocks(blocks)), digest);
-  });
+  }, false);
 }
 
 async function isCiphertextGood(
   provider: CustodyProvider,
   tokenId: Uint8Array,
-  { generation, ciphertextDigest }: Placement,
+  { generation, kept }: Placement,
   isCounted: boolean,
 ): Promise<boolean> {
-  if (!isCounted || ciphertextDigest === undefined) return false;
+  if (!isCounted || kept === undefined) return false;
   return await unlessLost(async () => {
     const digester = createBlockDigester();
     for await (const chunk of provider.store.bodies.read(ciphertextName(tokenId, generation), 0)) digester.add(chunk);
-    return equalBytes(digestOfBlocks(digester.blockDigests()), ciphertextDigest);
-  });
+    return equalBytes(digestOfBlocks(digester.blockDigests()), kept.ciphertextDigest);
+  }, false);
 }
-
-/** What is missing or damaged can be repaired; other failures are failures. */
-async function unlessLost(check: () => Promise<boolean>): Promise<boolean> {
-  try {
-    return await check();
-  } catch (error) {
-    if (error instanceof IntercloudError && LOST.has(error.status)) return false;
-    throw error;
-  }
-}
-
-const LOST: ReadonlySet<Status> = new Set<Status>(["damaged", "not-found"]);

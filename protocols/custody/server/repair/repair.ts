@@ -126,7 +126,7 @@ async function fetchFrom(
   provider: CustodyProvider,
   peer: PeerName,
   tokenId: Uint8Array,
-  { manifest, generation, ciphertextDigest }: Placement,
+  { manifest, generation, kept }: Placement,
   signal: AbortSignal,
 ): Promise<boolean> {
   const header = { tokenId, dealId: manifest.dealId };
@@ -137,7 +137,7 @@ async function fetchFrom(
     const body = channel.receiveBody({ lengthBytes: manifest.lengthBytes });
     await provider.store.bodies.write(ciphertextName(tokenId, generation), body);
     await channel.close();
-    return ciphertextDigest !== undefined && equalBytes(body.summary().digest, ciphertextDigest);
+    return kept !== undefined && equalBytes(body.summary().digest, kept.ciphertextDigest);
   } catch (error) {
     channel.abort(error);
     throw error;
