@@ -84,7 +84,12 @@ test("the token of somebody else's deposit is refused, by every command", async 
 test("a bit flipped in every copy of the ciphertext is an integrity failure, and nothing is handed over", async () => {
   const token = await user.put(message);
   for (const number of [1, 2, 3]) await flipBit(await user.ciphertextFile(number, token), 500);
-  expectFailure(await user.run(["get", token]), 5, "WRONG_BYTES", "does not add up");
+  expectFailure(
+    await user.run(["get", token]),
+    5,
+    "WRONG_BYTES",
+    "lied or lost what they should keep",
+  );
   const file = path.join(directory, "never");
   expectFailure(await user.run(["get", token, "-o", file]), 5);
   expect(await readdir(directory)).not.toContain("never");
@@ -99,7 +104,21 @@ test("copies that are damaged in different places make up for each other, with a
   await flipBit(await user.ciphertextFile(1, token), HEADER_BYTES + 1_000);
   await flipBit(await user.ciphertextFile(2, token), HEADER_BYTES + MIB + 1_000);
   const { stderr } = await user.expectBack(token, long);
-  expect(stderr).toMatch(/^intercloud: warning: .*provider-\d.*wrong.*\[WRONG_BYTES\]/m);
+  const found = /^intercloud: warning: (provider-\d) lost .*evidence is in (\S+),.*\[LIAR_NAMED\]/m.exec(stderr);
+  const [, name, file] = found ?? [];
+  expect(await intercloudJson(["verify-evidence", file ?? ""], { home })).toMatchObject({
+    accused: name,
+    kind: "lost",
+  });
+  // On another machine the federation file is enough.
+  const federation = path.join(home, "federation.json");
+  const elsewhere = await user.run(["verify-evidence", file ?? "", "--federation", federation], { home: directory });
+  expect(elsewhere).toMatchObject({ exitCode: 0, stdout: expect.stringContaining(`${name} says itself`) });
+  const bytes = await readFile(file ?? "");
+  bytes[bytes.length - 40]! ^= 1;
+  const forged = await user.file("forged.evidence", bytes);
+  expectFailure(await user.run(["verify-evidence", forged]), 5, "EVIDENCE_BROKEN");
+  expectFailure(await user.run(["verify-evidence", path.join(directory, "no-such-file")]), 2, "NOT_EVIDENCE");
 });
 
 test("a copy that is cut short, or gone, is made up for by another", async () => {

@@ -50,7 +50,7 @@ export async function testnetUser(providers: number, threshold: number): Promise
     },
     async expectBack(token, bytes, ...flags) {
       const outcome = await user.run(["get", token, ...flags]);
-      expect(outcome.stderr).not.toMatch(/\[(?!WRONG_BYTES|PROVIDER_REPLACED)\w+\]/);
+      expect(outcome.stderr).not.toMatch(/\[(?!LIAR_NAMED|PROVIDER_REPLACED)\w+\]/);
       expect(outcome.exitCode).toBe(0);
       expect(Buffer.compare(outcome.bytes, bytes)).toBe(0);
       return outcome;

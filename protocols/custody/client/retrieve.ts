@@ -101,7 +101,7 @@ interface Run extends Located {
   readonly survey: ReadySurvey;
   /** Providers that failed. */
   readonly excluded: Set<PeerName>;
-  /** Providers whose copy of the ciphertext is not good, and whose share may be. */
+  /** Providers whose copy of the ciphertext is not good where we are, and whose share may be. */
   readonly withoutCiphertext: Set<PeerName>;
   /** Those of them that were shown to have lied, or to have lost what they should keep. */
   readonly named: Set<PeerName>;
@@ -127,6 +127,8 @@ async function* messageOf(run: Run, over: AbortController): AsyncIterable<Uint8A
             readerStalled ||= user.clock.nowMs() - givenAtMs > READER_STALL_MS;
             progress.doneBytes += piece.length;
           }
+          // copies that are damaged in different places make up for each other
+          run.withoutCiphertext.clear();
           options.onProgress?.({ ...progress });
         }
       } catch (error) {
@@ -175,9 +177,10 @@ async function learnFrom(run: Run, { record }: Round, error: unknown): Promise<v
   }
   const { accusations, silent } = await blame(run.user, run, run.proofBytes, record, run.signal);
   for (const accusation of accusations) {
-    (accusation.hasShare ? run.withoutCiphertext : run.excluded).add(accusation.accused);
-    run.named.add(accusation.accused);
-    run.options.onWarning?.({ kind: "named", peers: [accusation.accused], accusation });
+    const { accused } = accusation;
+    (accusation.hasShare ? run.withoutCiphertext : run.excluded).add(accused);
+    if (!run.named.has(accused)) run.options.onWarning?.({ kind: "named", peers: [accused], accusation });
+    run.named.add(accused);
   }
   for (const peer of silent) {
     run.excluded.add(peer);
