@@ -137,6 +137,7 @@ export function createNode({ directory, config, keys, log, alsoServe }: NodeOpti
         const opened = await openStore({
           directory: config.storeDirectory,
           key: keys.storeKey,
+          audit: { key: keys.auditKey, signer: keys.signer, clock },
           onWarning: (event, fields) => log.warn(event, fields),
         });
         openedStore.set(opened);

@@ -8,6 +8,7 @@ import { receiveCopy } from "./keep.ts";
 import { pour } from "./pour.ts";
 import type { CustodyProvider } from "./provider.ts";
 import { hello, list, locate, ready, show } from "./queries.ts";
+import { createRefusals } from "./refusals.ts";
 import { retrieve } from "./retrieve.ts";
 import { seal } from "./seal.ts";
 
@@ -16,6 +17,7 @@ export type { CustodyEvent, CustodyLimits, CustodyProvider } from "./provider.ts
 
 export function custodyHandlers(provider: CustodyProvider): Handlers {
   const active = createActiveDeposits();
+  const refusals = createRefusals(provider);
   return {
     asks: {
       hello: () => hello(provider),
@@ -32,7 +34,7 @@ export function custodyHandlers(provider: CustodyProvider): Handlers {
       collect: (channel, header, context) => collect(provider, active, channel, header, context),
       part: (channel, header, context) => part(provider, active, channel, header, context),
       copy: (channel, header, context) => receiveCopy(provider, active, channel, header, context),
-      retrieve: (channel, header, context) => retrieve(provider, channel, header, context),
+      retrieve: (channel, header, context) => retrieve(provider, refusals, channel, header, context),
     },
   };
 }

@@ -4,6 +4,7 @@
  * Either way a member gives out nothing but what came in (or nothing), its layer and its mask, added up.
  */
 import { pipe } from "it-pipe";
+import { auditChange } from "../../audit/index.ts";
 import { equalBytes } from "../../crypto/digest.ts";
 import { checkRequest } from "../../identity/request.ts";
 import { decodeDescriptor, descriptorHash, type RoundDescriptor } from "../../rounds/descriptor.ts";
@@ -19,9 +20,11 @@ import { requestShape, retrieveContentShape } from "../messages.ts";
 import { ciphertextName, loadDeposit, type StoredDeposit } from "./deposit-record.ts";
 import { ownLayer } from "./own-layer.ts";
 import type { CustodyProvider } from "./provider.ts";
+import type { Refusals } from "./refusals.ts";
 
 export async function retrieve(
   provider: CustodyProvider,
+  refusals: Refusals,
   channel: Channel,
   header: CborValue,
   context: Context,
@@ -31,16 +34,24 @@ export async function retrieve(
   const request = checkRequest(message.request, "retrieve", nowMs);
   const content = parseShape(retrieveContentShape, request.content, "retrieve request");
   const descriptor = decodeDescriptor(content.descriptor);
-  const deposit = await loadDeposit(provider.store, descriptor.tokenId);
-  requireOwner(deposit, request.identity);
-  requireRound(deposit.terms, descriptor, nowMs);
-  requireAsker(descriptor, provider.transport.peer, context.from);
-  provider.replayGuard.admit(request, nowMs);
+  const roundDigest = descriptorHash(content.descriptor);
+  const { identity } = request;
+  const asked = { tokenId: descriptor.tokenId, identity, purpose: "retrieve", from: context.from, roundDigest };
+  const { deposit, transform } = await refusals.watch(asked, async () => {
+    const deposit = await loadDeposit(provider.store, descriptor.tokenId);
+    requireOwner(deposit, identity);
+    requireRound(deposit.terms, descriptor, nowMs);
+    requireAsker(descriptor, provider.transport.peer, context.from);
+    provider.replayGuard.admit(request, nowMs);
+    return { deposit, transform: await ownLayer(provider, descriptor, roundDigest) };
+  });
 
-  const transform = await ownLayer(provider, descriptor, descriptorHash(content.descriptor));
   const release = abortOn(context.signal, channel);
   const input = await openInput(provider, deposit, descriptor, message.request, context.signal);
   try {
+    // The trace is on disk before anything leaves: a node that could not write it hands nothing out.
+    const { offsetBytes, lengthBytes } = descriptor;
+    await provider.store.commit([auditChange({ kind: "served", ...asked, offsetBytes, lengthBytes })]);
     const sent = await pipe(input.bytes, transform, (source: AsyncIterable<Uint8Array>) => channel.sendBody(source));
     await channel.close();
     provider.observe({ kind: "served", tokenId: descriptor.tokenId, lengthBytes: sent.lengthBytes });

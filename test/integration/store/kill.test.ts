@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openStore } from "../../../node/store/index.ts";
+import { AUDIT } from "../../support/audit-log.ts";
 import { bodyName, bodyOf, STORE_KEY, valueFor } from "./written.ts";
 
 const WRITER = join(import.meta.dirname, "writer.ts");
@@ -52,7 +53,7 @@ test("SIGKILL at any moment", async () => {
       if (kind === "record") records.add(Number(number));
       if (kind === "body") bodies.add(Number(number));
     }
-    const store = await openStore({ directory, key: STORE_KEY });
+    const store = await openStore({ directory, key: STORE_KEY, audit: AUDIT });
     for (const number of records) {
       expect(await store.get(`left/${number}`)).toEqual(new Uint8Array(valueFor(number)));
       expect(await store.get(`right/${number}`)).toEqual(new Uint8Array(valueFor(number)));
