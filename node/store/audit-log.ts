@@ -22,7 +22,7 @@ import { IntercloudError } from "../../protocols/wire/errors.ts";
 import type { PeerName } from "../../protocols/wire/transport.ts";
 import { storeDamaged } from "./errors.ts";
 import type { LogEnd } from "./head.ts";
-import { type LogAddition, openRecords, type Records } from "./records.ts";
+import { type LogAddition, type LogRow, logKey, openRecords, type Records } from "./records.ts";
 
 /** Entries that are read at once. */
 const PAGE_ENTRIES = 1_000;
@@ -39,8 +39,8 @@ export interface AuditOptions {
 export interface StoredLog {
   /** Undefined when nothing was logged yet. */
   signedHead(): Promise<Uint8Array | undefined>;
-  /** At most `limit` entries behind the one with this number, in order. */
-  entries(after: number, limit: number): Promise<Uint8Array[]>;
+  /** The entries behind the one with this number, in the order in which they are kept. */
+  entries(after: number): AsyncIterable<Uint8Array>;
 }
 
 export interface AuditWriter {
@@ -83,13 +83,11 @@ export async function checkLog(
 ): Promise<void> {
   const damaged = (what: string) => storeDamaged(directory, `its audit log does not check: ${what}`);
   const chain = createChainCheck({ log: logId, peer });
-  for (let after = 0; ; ) {
-    const page = await records.logPage(after, PAGE_ENTRIES);
-    for (const { key, entry } of page) {
-      after += 1;
-      if (key !== after || !chain.take(entry)) throw damaged(`entry ${after} is missing or altered`);
+  for await (const page of pagesOf(records, 0)) {
+    for (const [key, entry] of page) {
+      const sequence = chain.count + 1;
+      if (key !== logKey(sequence) || !chain.take(entry)) throw damaged(`entry ${sequence} is missing or altered`);
     }
-    if (page.length === 0) break;
   }
   if (chain.count !== end.count) throw damaged(`it has ${chain.count} entries where there were ${end.count}`);
   if (end.count > 0 && !equalBytes(chain.hash, end.hash)) throw damaged("its entries are not those that were written");
@@ -114,11 +112,25 @@ function isHeadOf(
   }
 }
 
+/** Reads a page ahead: the disk works while the page before is looked at. */
+async function* pagesOf(records: Records, after: number): AsyncGenerator<readonly LogRow[]> {
+  let reading = records.logPage(logKey(after), PAGE_ENTRIES);
+  for (;;) {
+    const page = await reading;
+    const last = page.at(-1);
+    if (last === undefined) return;
+    reading = records.logPage(last[0], PAGE_ENTRIES);
+    // Whoever stops early does not wait for it.
+    reading.catch(() => undefined);
+    yield page;
+  }
+}
+
 export function storedLog(records: Records): StoredLog {
   return {
     signedHead: () => records.readLogHead(),
-    async entries(after, limit) {
-      return (await records.logPage(after, limit)).map(({ entry }) => entry);
+    async *entries(after) {
+      for await (const page of pagesOf(records, after)) for (const [, entry] of page) yield entry;
     },
   };
 }

@@ -27,16 +27,14 @@ const PURGED_RANGE = ["!", END_KEY] as const;
 /** Records that one page of `entries` holds at most. */
 const PAGE_RECORDS = 64;
 
+/** By default LevelDB is asked again for each 16 KiB, which takes a third longer for a whole log. */
+const LONG_READS = { highWaterMarkBytes: 512 * 1024 };
 /** 2^53, the last number that a program can count to, has 16 digits. */
 const LOG_KEY_DIGITS = 16;
 
 export type SealedRecord = readonly [key: string, sealed: Uint8Array];
 
-export interface LogRow {
-  /** The number that it is kept under; NaN when somebody wrote another key. */
-  readonly key: number;
-  readonly entry: Uint8Array;
-}
+export type LogRow = readonly [key: string, entry: Uint8Array];
 
 /** What a commit adds to the audit log. */
 export interface LogAddition {
@@ -56,8 +54,8 @@ export interface Records {
   /** All records, for the check at open. */
   scan(visit: (key: string, sealed: Uint8Array) => void): Promise<void>;
   readLogHead(): Promise<Uint8Array | undefined>;
-  /** The next entries of the audit log behind this number, in order, each with the number that it is kept under. */
-  logPage(after: number, limit: number): Promise<LogRow[]>;
+  /** The next entries of the audit log, in the order of their keys, behind this key. */
+  logPage(afterKey: string, limit: number): Promise<LogRow[]>;
   /** Removes everything. */
   clear(): Promise<void>;
   /** Rewrites all files, so that nothing that was deleted or replaced is left in them. */
@@ -71,7 +69,8 @@ export interface Records {
  * @throws IntercloudError STORE_LOCKED, DISK_FULL, STORE_DAMAGED, STORE_FAILED (also for a database that is not there).
  */
 export async function openRecords(directory: string, createIfMissing: boolean): Promise<Records> {
-  let database = openDatabase(directory, createIfMissing);
+  const checkedTables = new Set<string>();
+  let database = openDatabase(directory, createIfMissing, checkedTables);
   await database;
   let closed = false;
   let reopenFailed = false;
@@ -85,7 +84,7 @@ export async function openRecords(directory: string, createIfMissing: boolean): 
         (level) => level.close(),
         () => undefined, // the last reopening failed, there is nothing to close
       );
-      return openDatabase(directory, false);
+      return openDatabase(directory, false, checkedTables);
     };
     reopenFailed = false;
     database = again();
@@ -141,11 +140,8 @@ export async function openRecords(directory: string, createIfMissing: boolean): 
         }
       }),
     readLogHead: () => use((level) => level.get(LOG_HEAD_KEY)),
-    logPage: (after, limit) =>
-      use(async (level) => {
-        const rows = await level.iterator({ gte: logKey(after + 1), lt: LOG_END, limit }).all();
-        return rows.map(([key, entry]) => ({ key: Number(key.slice(LOG_PREFIX.length)), entry }));
-      }),
+    logPage: (afterKey, limit) =>
+      use((level) => level.iterator({ gt: afterKey, lt: LOG_END, limit, ...LONG_READS }).all()),
     clear: () => use((level) => level.clear()),
     async compact() {
       await use(async (level) => {
@@ -173,9 +169,13 @@ export async function openRecords(directory: string, createIfMissing: boolean): 
 /** The package's types leave out what only LevelDB proper has. */
 type Database = Level<string, Uint8Array> & { compactRange(start: string, end: string): Promise<void> };
 
-async function openDatabase(directory: string, createIfMissing: boolean): Promise<Database> {
+async function openDatabase(
+  directory: string,
+  createIfMissing: boolean,
+  checkedTables: Set<string>,
+): Promise<Database> {
   const folder = join(directory, RECORDS_FOLDER);
-  const damaged = await findDamagedTable(folder);
+  const damaged = await findDamagedTable(folder, checkedTables);
   // A process that is at work here changes its files under our eyes, so this question comes before that verdict.
   if (damaged !== undefined) await assertNotLocked(directory, folder);
   if (damaged !== undefined) throw storeDamaged(directory, `the file ${damaged} of its database does not check`);
@@ -214,7 +214,8 @@ function operationOf({ key, sealed }: SealedChange) {
   return sealed === undefined ? { type: "del" as const, key: name } : putOf(name, sealed);
 }
 
-const logKey = (sequence: number): string => LOG_PREFIX + String(sequence).padStart(LOG_KEY_DIGITS, "0");
+/** What an entry is kept under; below that of the first for 0. */
+export const logKey = (sequence: number): string => LOG_PREFIX + String(sequence).padStart(LOG_KEY_DIGITS, "0");
 
 function logOperations(log: LogAddition | undefined) {
   if (log === undefined) return [];

@@ -17,15 +17,6 @@ export const AUDIT: AuditOptions = {
   clock: { nowMs: () => 1_700_000_000_000 },
 };
 
-/** The entries as they are stored, a few at a time. */
-export async function* entriesOf(log: StoredLog, pageEntries = 3): AsyncGenerator<Uint8Array> {
-  for (let after = 0; ; after += pageEntries) {
-    const page = await log.entries(after, pageEntries);
-    yield* page;
-    if (page.length < pageEntries) return;
-  }
-}
-
 /** The events of a whole log, in order. @throws Error when it does not check. */
 export async function eventsIn(log: StoredLog, auditKey: Uint8Array = AUDIT.key): Promise<Uint8Array[]> {
   const signedHead = await log.signedHead();
@@ -35,7 +26,7 @@ export async function eventsIn(log: StoredLog, auditKey: Uint8Array = AUDIT.key)
   const events: Uint8Array[] = [];
   const report: LogReport = await verifyLog({
     signedHead,
-    entries: entriesOf(log),
+    entries: log.entries(0),
     onEntry(_, bytes) {
       const event = openEntry(eventKeyOf(logKey, readEntry(bytes)?.eventId ?? new Uint8Array()), bytes);
       if (event === undefined) throw new Error("an entry does not open");
