@@ -26,6 +26,8 @@ const ID_AT = 17;
 const COMMITMENT_AT = ID_AT + EVENT_ID_BYTES;
 const SEALED_AT = COMMITMENT_AT + DIGEST_BYTES;
 const TAG_BYTES = 16;
+/** As in messages. */
+const MAX_TIME_MS = 2 ** 50;
 // The key is fresh for each event, so the nonce may be constant.
 const NONCE = new Uint8Array(12);
 
@@ -95,7 +97,7 @@ export function readEntry(bytes: Uint8Array): Entry | undefined {
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const sequence = Number(view.readBigUInt64BE(SEQUENCE_AT));
   const timeMs = Number(view.readBigUInt64BE(TIME_AT));
-  if (!Number.isSafeInteger(sequence) || !Number.isSafeInteger(timeMs)) return undefined;
+  if (!Number.isSafeInteger(sequence) || timeMs > MAX_TIME_MS) return undefined;
   return { sequence, timeMs, eventId: bytes.subarray(ID_AT, COMMITMENT_AT) };
 }
 

@@ -16,7 +16,6 @@ const HEAD_DOMAIN = "intercloud/audit-head/v1";
 
 /** A name, three numbers, an id and a digest: 200 bytes. */
 const MAX_BODY_BYTES = 512;
-export const MAX_SIGNED_HEAD_BYTES = MAX_BODY_BYTES + SIGNATURE_BYTES + 64;
 
 const headShape = v.strictObject({
   version: v.literal(1),

@@ -1,4 +1,4 @@
-export { EVENT_ID_BYTES, LOG_ID_BYTES } from "./constants.ts";
+export { EVENT_ID_BYTES } from "./constants.ts";
 export { checkedEvent, entryHash, eventKeyOf, logKeyOf, makeEntry, openEntry, readEntry, startHash } from "./entry.ts";
 export { type AuditEvent, auditChange, decodeEvent } from "./event.ts";
 export { type AuditHead, readSignedHead, signHead } from "./head.ts";

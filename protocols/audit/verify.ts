@@ -98,7 +98,7 @@ export async function verifyLog(options: VerifyOptions): Promise<LogReport> {
     for (let next = await iterator.next(); !next.done; next = await iterator.next()) {
       const sequence = chain.count + 1;
       if (sequence > head.count) firstBroken = { sequence, problem: "unsigned" };
-      else if (!chain.take(next.value)) firstBroken = await whatBroke(sequence, next.value, iterator);
+      else if (!chain.take(next.value)) firstBroken = await whatBroke(head.count, sequence, next.value, iterator);
       if (firstBroken !== undefined) break;
       onEntry?.(readEntry(next.value) as Entry, next.value);
       if (hashes.has(sequence)) hashes.set(sequence, chain.hash);
@@ -128,11 +128,19 @@ function readHead(bytes: Uint8Array): ReturnType<typeof readSignedHead> | undefi
   }
 }
 
-/** `entry` should be number `sequence` and is not. */
-async function whatBroke(sequence: number, entry: Uint8Array, rest: AsyncIterator<Uint8Array>): Promise<Broken> {
+/** `entry` should be number `sequence` of `count`, and is not. */
+async function whatBroke(
+  count: number,
+  sequence: number,
+  entry: Uint8Array,
+  rest: AsyncIterator<Uint8Array>,
+): Promise<Broken> {
   const found = readEntry(entry)?.sequence;
   if (found === undefined || found === sequence) return { sequence, problem: "altered" };
-  for (let next = await rest.next(); !next.done; next = await rest.next()) {
+  // Whoever answers with entries without end does not keep us for ever.
+  for (let left = count - sequence; left > 0; left--) {
+    const next = await rest.next();
+    if (next.done) break;
     if (readEntry(next.value)?.sequence === sequence) return { sequence, problem: "reordered" };
   }
   return { sequence, problem: "missing" };
