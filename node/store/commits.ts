@@ -180,7 +180,7 @@ export function createCommits(options: CommitsOptions): Commits {
       const sealed: SealedChange[] = [];
       const events: Uint8Array[] = [];
       for (const change of changes) {
-        if (change.kind === "append") events.push(checkedEvent(change.event).slice());
+        if (change.kind === "append") events.push(new Uint8Array(checkedEvent(change.event)));
         else sealed.push(sealChange(keys, change));
       }
       const recordBytes = sealed.reduce((sum, change) => sum + change.key.length + (change.sealed?.length ?? 0), 0);

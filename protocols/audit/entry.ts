@@ -88,7 +88,7 @@ export function makeEntry(logKey: Uint8Array, previousHash: Uint8Array, fields: 
   entry.set(cipher.getAuthTag(), SEALED_AT + event.length);
   eventKey.fill(0);
   entry.set(hashAfter(previousHash, entry), entry.length - DIGEST_BYTES);
-  return entry;
+  return new Uint8Array(entry.buffer, entry.byteOffset, entry.byteLength);
 }
 
 /** Undefined when these bytes are not an entry. Whether it is in its place is the chain's business. */

@@ -138,7 +138,7 @@ async function whatBroke(
   const found = readEntry(entry)?.sequence;
   if (found === undefined || found === sequence) return { sequence, problem: "altered" };
   // Whoever answers with entries without end does not keep us for ever.
-  for (let left = count - sequence; left > 0; left--) {
+  for (let left = count; left > 0; left--) {
     const next = await rest.next();
     if (next.done) break;
     if (readEntry(next.value)?.sequence === sequence) return { sequence, problem: "reordered" };
