@@ -214,8 +214,9 @@ function operationOf({ key, sealed }: SealedChange) {
   return sealed === undefined ? { type: "del" as const, key: name } : putOf(name, sealed);
 }
 
-/** What an entry is kept under; below that of the first for 0. */
-export const logKey = (sequence: number): string => LOG_PREFIX + String(sequence).padStart(LOG_KEY_DIGITS, "0");
+/** What an entry is kept under; for 0 what comes before all of them. */
+export const logKey = (sequence: number): string =>
+  sequence === 0 ? LOG_PREFIX : LOG_PREFIX + String(sequence).padStart(LOG_KEY_DIGITS, "0");
 
 function logOperations(log: LogAddition | undefined) {
   if (log === undefined) return [];

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openStore } from "../../../node/store/index.ts";
-import { AUDIT } from "../../support/audit-log.ts";
+import { AUDIT, eventsIn } from "../../support/audit-log.ts";
 import { bodyName, bodyOf, STORE_KEY, valueFor } from "./written.ts";
 
 const WRITER = join(import.meta.dirname, "writer.ts");
@@ -68,6 +68,13 @@ test("SIGKILL at any moment", async () => {
       expect(await store.get(key.replace("left", "right"))).toEqual(value);
     }
     expect(store.recordCount).toBe(2 * lefts);
+    // The log is whole, and has the events of these commits and no others.
+    const logged = (await eventsIn(store.log)).map((event) => Buffer.from(event).toString("hex"));
+    expect(logged).toHaveLength(lefts);
+    const events = new Set(logged);
+    for await (const [, value] of store.entries("left/")) {
+      expect(events.delete(Buffer.from(value).toString("hex"))).toBe(true);
+    }
     for await (const name of store.bodies.names()) {
       expect((await bytesOf(store.bodies.read(name, 0))).equals(await bytesOf(bodyOf(Number.parseInt(name, 16))))).toBe(
         true,
