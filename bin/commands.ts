@@ -19,7 +19,7 @@ export const COMMAND_TABLE: CommandTable = {
     id: "the identities of this home",
     node: "a provider's daemon",
     dealer: "a dealer's daemon",
-    audit: "the log of what a node did, which cannot be changed unseen",
+    audit: "a node's log of what it did, and whether it is whole",
     federation: "the providers and dealers that know each other",
     testnet: "many real peers on this machine",
   },
@@ -86,7 +86,7 @@ export const COMMAND_TABLE: CommandTable = {
     },
     {
       name: "audit show",
-      summary: "print the events of a node's audit log, opened with its key",
+      summary: "print the events of a node's audit log, opened with its key, one a line (JSON lines with --json)",
       load: () => import("../node/commands/audit-show.ts"),
     },
     {
@@ -96,12 +96,12 @@ export const COMMAND_TABLE: CommandTable = {
     },
     {
       name: "audit export",
-      summary: "write a node's audit log to a file that can be checked anywhere",
+      summary: "write a node's audit log to a file that can be checked anywhere; its events stay encrypted",
       load: () => import("../node/commands/audit-export.ts"),
     },
     {
       name: "audit disclose",
-      summary: "print one entry of a node's audit log with the key of its event, for an auditor",
+      summary: "print one entry of a node's audit log with the key of its event, for an auditor; it opens nothing else",
       load: () => import("../node/commands/audit-disclose.ts"),
     },
     {

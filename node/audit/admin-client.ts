@@ -8,7 +8,7 @@ import { entryOf, signedHeadIn } from "./files.ts";
 import type { LogSource } from "./source.ts";
 
 /** A page is read from the disk and sent over loopback. */
-const TIMEOUT_MS = 20_000;
+const TIMEOUT_MS = 10_000;
 /** A page of the longest entries that there can be is 6 MB. */
 const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
 

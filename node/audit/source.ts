@@ -29,20 +29,26 @@ export async function nodeConfigIn(
 
 /** From the store itself when the node is stopped, through its admin server when it runs. */
 export async function nodeLog(config: NodeConfig, signal: AbortSignal): Promise<LogSource> {
-  const { storeDirectory, adminHost, adminPort } = config;
+  const { storeDirectory } = config;
   const name = `in ${storeDirectory}`;
   if (!(await exists(path.join(storeDirectory, "FORMAT")))) throw noAuditLog(name);
   try {
     return { name, ...(await openStoredLog(storeDirectory)) };
   } catch (error) {
     if (!(error instanceof IntercloudError) || error.code !== "STORE_LOCKED") throw error;
-    if (adminPort !== 0)
-      return urlLog(`http://${adminHost.includes(":") ? `[${adminHost}]` : adminHost}:${adminPort}`, signal);
+    const url = adminUrlOf(config);
+    if (url !== undefined) return urlLog(url, signal);
     const message =
       `the node runs, and its admin server is at a port that its ${CONFIG_FILE} does not tell; ` +
       "look for admin-listening in its log, and name the address with --url";
     throw new IntercloudError("ADMIN_UNKNOWN", "conflict", message, {}, error);
   }
+}
+
+/** Undefined when the node takes any free port. */
+export function adminUrlOf({ adminHost, adminPort }: Pick<NodeConfig, "adminHost" | "adminPort">): string | undefined {
+  const host = adminHost.includes(":") ? `[${adminHost}]` : adminHost;
+  return adminPort === 0 ? undefined : `http://${host}:${adminPort}`;
 }
 
 /** An export. @throws IntercloudError NO_AUDIT_LOG, NOT_AN_AUDIT_FILE. */

@@ -8,8 +8,7 @@ const count = integerBetween(0, 999_999_999_999_999);
 
 export const command: Command = {
   name: "audit show",
-  summary:
-    "print the events of a node's audit log, opened with its key, one in a line (with --json, one object in a line)",
+  summary: "print the events of a node's audit log, opened with its key, one a line (JSON lines with --json)",
   arguments: [FILE_ARGUMENT],
   options: [
     DIR_OPTION,

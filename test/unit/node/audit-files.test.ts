@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { disclosureText, exportLines, headFileOf, readDisclosure, readReceipt } from "../../../node/audit/files.ts";
 import { type AuditReport, reportLog } from "../../../node/audit/report.ts";
 import { reportText } from "../../../node/audit/report-text.ts";
-import { fileLog, type LogSource, streamLog } from "../../../node/audit/source.ts";
+import { adminUrlOf, fileLog, type LogSource, streamLog } from "../../../node/audit/source.ts";
 import { inOrder, makeLog } from "../audit/log.ts";
 
 const LENGTH = 8;
@@ -134,6 +134,12 @@ describe("an export", () => {
     await expect(fileLog(path.join(folder, "nowhere"))).rejects.toMatchObject({ code: "NO_AUDIT_LOG" });
     await expect(fileLog(folder)).rejects.toEqual(notAFile);
   });
+});
+
+test("the address of an admin server, also in IPv6; none when the port is any", () => {
+  expect(adminUrlOf({ adminHost: "127.0.0.1", adminPort: 8080 })).toBe("http://127.0.0.1:8080");
+  expect(adminUrlOf({ adminHost: "::1", adminPort: 8080 })).toBe("http://[::1]:8080");
+  expect(adminUrlOf({ adminHost: "localhost", adminPort: 0 })).toBeUndefined();
 });
 
 describe("receipts", () => {
