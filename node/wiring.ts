@@ -148,13 +148,18 @@ export function createNode({ directory, config, keys, log, alsoServe }: NodeOpti
         openedStore.set(opened);
         events.onDisk(await opened.freeBytes());
         store.set(meteredStore(opened, events, onRemove));
-        await store.get().commit([auditChange({ kind: "started", version, peer })]);
+        try {
+          await opened.commit([auditChange({ kind: "started", version, peer })]);
+        } catch (error) {
+          await opened.close();
+          throw error;
+        }
         log.info("store-opened", { records: opened.recordCount });
       },
       async stop() {
         // Nobody is served any more, so it is the last event.
         try {
-          await store.get().commit([auditChange({ kind: "stopped" })]);
+          await openedStore.get().commit([auditChange({ kind: "stopped" })]);
         } finally {
           await openedStore.get().close();
         }

@@ -13,7 +13,7 @@ import { findDamagedTable } from "./level-files.ts";
 
 /**
  * Records are kept under `r:` and their key; the head sorts before them all and the end mark behind them. The audit log comes
- * behind that: nothing in it is ever to be forgotten, so a purge leaves its tables alone, however long it is.
+ * behind that: nothing in it is ever to be forgotten, so a purge leaves all but its newest ten megabytes alone, however long it is.
  */
 const RECORD_PREFIX = "r:";
 const HEAD_KEY = "!head";
