@@ -157,7 +157,7 @@ export function createNode({ directory, config, keys, log, alsoServe }: NodeOpti
         log.info("store-opened", { records: opened.recordCount });
       },
       async stop() {
-        // Nobody is served any more, so it is the last event.
+        // The transport is closed, so nothing comes behind it.
         try {
           await openedStore.get().commit([auditChange({ kind: "stopped" })]);
         } finally {

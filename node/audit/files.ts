@@ -65,6 +65,11 @@ export async function readReceipt(file: string): Promise<Uint8Array> {
   const text = await readText(file, wanted);
   const head = signedHeadIn(fromJson(text)) ?? signedHeadIn(fromJson(text.slice(0, text.indexOf("\n") + 1)));
   if (head === undefined) throw notAFile(file, wanted);
+  try {
+    readSignedHead(head);
+  } catch (error) {
+    throw notAFile(file, wanted, error);
+  }
   return head;
 }
 

@@ -17,7 +17,7 @@ export const command: Command = {
     const file = textOption(context, "output") ?? "-";
     await withLog(context, await configOf(context), undefined, async (source) => {
       const { signedHead, head } = await headOf(source);
-      const lines = untilAborted(exportLines(signedHead, source.entries(0)), context.signal);
+      const lines = exportLines(signedHead, source.entries(0));
       if (file === "-") {
         for await (const line of lines) await writeText(context.stdout, line.toString());
       } else {
@@ -27,13 +27,6 @@ export const command: Command = {
     });
   },
 };
-
-async function* untilAborted(lines: AsyncIterable<Buffer>, signal: AbortSignal): AsyncGenerator<Buffer> {
-  for await (const line of lines) {
-    signal.throwIfAborted();
-    yield line;
-  }
-}
 
 async function writeNew(file: string, lines: AsyncIterable<Buffer>): Promise<void> {
   try {

@@ -54,9 +54,16 @@ export async function withLog<T>(
 ): Promise<T> {
   const source = await openLog(context, config, file);
   try {
-    return await use(source);
+    return await use({ ...source, entries: (after) => untilAborted(source.entries(after), context.signal) });
   } finally {
     await source.close();
+  }
+}
+
+async function* untilAborted(entries: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  for await (const entry of entries) {
+    signal.throwIfAborted();
+    yield entry;
   }
 }
 

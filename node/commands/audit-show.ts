@@ -26,7 +26,6 @@ export const command: Command = {
       try {
         if (left === 0) return;
         for await (const entry of source.entries(after)) {
-          context.signal.throwIfAborted();
           const line = eventLine(entry, opened(logKey, entry));
           await writeText(context.stdout, `${context.json ? JSON.stringify(line) : lineText(line)}\n`);
           left -= 1;

@@ -22,7 +22,7 @@ import { IntercloudError } from "../../protocols/wire/errors.ts";
 import type { PeerName } from "../../protocols/wire/transport.ts";
 import { storeDamaged } from "./errors.ts";
 import type { LogEnd } from "./head.ts";
-import { type LogAddition, type LogRow, logKey, openRecords, type Records } from "./records.ts";
+import { assertNotLocked, type LogAddition, type LogRow, logKey, openRecords, type Records } from "./records.ts";
 
 /** Entries that are read at once. */
 const PAGE_ENTRIES = 1_000;
@@ -140,6 +140,8 @@ export function storedLog(records: Records): StoredLog {
  * happened to it. @throws IntercloudError STORE_LOCKED, STORE_DAMAGED, DISK_FULL, STORE_FAILED.
  */
 export async function openStoredLog(directory: string): Promise<StoredLog & { close(): Promise<void> }> {
+  // Asked first, so that the tables of a store that is in use are not all read for nothing.
+  await assertNotLocked(directory);
   const records = await openRecords(directory, false);
   return { ...storedLog(records), close: () => records.close() };
 }

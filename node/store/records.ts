@@ -177,7 +177,7 @@ async function openDatabase(
   const folder = join(directory, RECORDS_FOLDER);
   const damaged = await findDamagedTable(folder, checkedTables);
   // A process that is at work here changes its files under our eyes, so this question comes before that verdict.
-  if (damaged !== undefined) await assertNotLocked(directory, folder);
+  if (damaged !== undefined) await assertNotLocked(directory);
   if (damaged !== undefined) throw storeDamaged(directory, `the file ${damaged} of its database does not check`);
   // Sealed values do not compress.
   const settings = { keyEncoding: "utf8", valueEncoding: "view", createIfMissing, compression: false } as const;
@@ -190,9 +190,9 @@ async function openDatabase(
   return level;
 }
 
-/** LevelDB takes its lock first and looks whether there is a database second. */
-async function assertNotLocked(directory: string, folder: string): Promise<void> {
-  const probe = new Level(folder, { createIfMissing: false, errorIfExists: true });
+/** LevelDB takes its lock first and looks whether there is a database second. @throws IntercloudError STORE_LOCKED. */
+export async function assertNotLocked(directory: string): Promise<void> {
+  const probe = new Level(join(directory, RECORDS_FOLDER), { createIfMissing: false, errorIfExists: true });
   try {
     await probe.open();
     await probe.close();

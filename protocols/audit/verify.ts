@@ -108,12 +108,7 @@ export async function verifyLog(options: VerifyOptions): Promise<LogReport> {
   }
   if (firstBroken === undefined) firstBroken = whatIsWrongAtTheEnd(head, chain);
   const checked = held.map((receipt) => {
-    const sameLog = receipt.head.peer === head.peer && equalBytes(receipt.head.log, head.log);
-    const found = hashes.get(receipt.head.count);
-    const changed = found !== undefined && !equalBytes(found, receipt.head.hash);
-    if (!sameLog) return reportOf(receipt, "other log");
-    if (receipt.head.count > head.count) return reportOf(receipt, "shorter");
-    return reportOf(receipt, changed ? "changed" : null);
+    return reportOf(receipt, whatIsWrongWith(receipt.head, head, hashes.get(receipt.head.count)));
   });
   const valid = signatureValid && firstBroken === undefined && checked.every(({ problem }) => problem === null);
   return { valid, head, signatureValid, goodEntries: chain.count, firstBroken, receipts: checked };
@@ -149,6 +144,17 @@ async function whatBroke(
 function whatIsWrongAtTheEnd(head: AuditHead, chain: ChainCheck): Broken | undefined {
   if (chain.count < head.count) return { sequence: chain.count + 1, problem: "missing" };
   return equalBytes(chain.hash, head.hash) ? undefined : { sequence: head.count, problem: "rewritten" };
+}
+
+/** @param hash at which the log once had as many entries as the receipt says; empty when it has not, or broke before. */
+function whatIsWrongWith(
+  receipt: AuditHead,
+  head: AuditHead,
+  hash: Uint8Array = new Uint8Array(),
+): ReceiptReport["problem"] {
+  if (receipt.peer !== head.peer || !equalBytes(receipt.log, head.log)) return "other log";
+  if (receipt.count > head.count) return "shorter";
+  return equalBytes(hash, receipt.hash) ? null : "changed";
 }
 
 function reportOf(

@@ -173,7 +173,8 @@ describe("receipts", () => {
     expect((await reportLog({ source: headless, receipts: [] })).valid).toBe(false);
   });
 
-  test.each(["", "hello", "[]", '{"head":1}'])("%j is no receipt and no disclosure", async (content) => {
+  const headless = JSON.stringify({ ...headFileOf(log.headAt(3)), head: "AAAA" });
+  test.each(["", "hello", "[]", '{"head":1}', headless])("%j is no receipt and no disclosure", async (content) => {
     const file = await fileOf("none.json", content);
     await expect(readReceipt(file)).rejects.toEqual(notAFile);
     await expect(readDisclosure(file)).rejects.toEqual(notAFile);
