@@ -19,6 +19,7 @@ export const COMMAND_TABLE: CommandTable = {
     id: "the identities of this home",
     node: "a provider's daemon",
     dealer: "a dealer's daemon",
+    audit: "a node's log of what it did, and whether it is whole",
     federation: "the providers and dealers that know each other",
     testnet: "many real peers on this machine",
   },
@@ -102,6 +103,31 @@ export const COMMAND_TABLE: CommandTable = {
       name: "node run",
       summary: "run a provider until it is told to stop",
       load: () => import("../node/commands/run.ts"),
+    },
+    {
+      name: "audit verify",
+      summary: "find any entry of a node's audit log that was removed, altered or reordered",
+      load: () => import("../node/commands/audit-verify.ts"),
+    },
+    {
+      name: "audit show",
+      summary: "print the events of a node's audit log, opened with its key, one a line (JSON lines with --json)",
+      load: () => import("../node/commands/audit-show.ts"),
+    },
+    {
+      name: "audit head",
+      summary: "print the signed head of a node's audit log, a receipt for all that is in it now",
+      load: () => import("../node/commands/audit-head.ts"),
+    },
+    {
+      name: "audit export",
+      summary: "write a node's audit log to a file that can be checked anywhere; its events stay encrypted",
+      load: () => import("../node/commands/audit-export.ts"),
+    },
+    {
+      name: "audit disclose",
+      summary: "print one entry of a node's audit log with the key of its event, for an auditor; it opens nothing else",
+      load: () => import("../node/commands/audit-disclose.ts"),
     },
     {
       name: "dealer init",

@@ -15,6 +15,7 @@ export interface NodeReadings {
   connectedPeers(): number;
   dhtPeers(): number;
   storeRecords(): number;
+  auditEntries(): number;
 }
 
 export interface NodeEvents {
@@ -58,6 +59,7 @@ export function createNodeEvents(log: Log, metrics: Metrics, version: string, re
     "Bytes of ciphertexts and corrections, counted now and then.",
   );
   metrics.gauge("intercloud_store_records", "Records in the store.", { read: readings.storeRecords });
+  metrics.gauge("intercloud_audit_entries", "Entries of the audit log.", { read: readings.auditEntries });
   metrics.gauge("intercloud_connected_members", "Members of the federation that are connected.", {
     read: readings.connectedPeers,
   });

@@ -11,6 +11,8 @@ export interface NodeKeys {
   readonly agreementKey: AgreementKey;
   /** Everything in the store is sealed under it. */
   readonly storeKey: Uint8Array;
+  /** The keys of the events in the audit log come from it. */
+  readonly auditKey: Uint8Array;
 }
 
 export function nodeKeys(seed: Uint8Array): NodeKeys {
@@ -21,5 +23,6 @@ export function nodeKeys(seed: Uint8Array): NodeKeys {
     signer: signerFromSeed(peerSeed),
     agreementKey: agreementKeyFromSeed(derive("agreement-key")),
     storeKey: derive("store-key"),
+    auditKey: derive("audit-key"),
   };
 }

@@ -1,6 +1,7 @@
 /** A provider's node, put together: what it consists of, in the order in which it starts. It stops in reverse. */
 import { readFileSync } from "node:fs";
 import path from "node:path";
+import { auditChange } from "../protocols/audit/index.ts";
 import { aesKeystream } from "../protocols/crypto/keystream.ts";
 import { peerNameOf } from "../protocols/crypto/peer-name.ts";
 import { CUSTODY_PROTOCOL, RESERVED_DISK_BYTES } from "../protocols/custody/constants.ts";
@@ -23,6 +24,7 @@ import { createLifecycle, type Lifecycle, type Step } from "../runtime/lifecycle
 import type { Log } from "../runtime/log.ts";
 import { createMetrics } from "../runtime/metrics.ts";
 import { createAddressBook, type NodeAddressBook } from "./address-book.ts";
+import { auditQuestions } from "./audit/admin.ts";
 import { DESCRIPTOR_FILE, type NodeConfig } from "./config.ts";
 import { type Connections, keepConnections } from "./connections.ts";
 import { dhtOf, dhtService } from "./dht.ts";
@@ -96,6 +98,7 @@ export function createNode({ directory, config, keys, log, alsoServe }: NodeOpti
     connectedPeers: () => connections.found?.connected() ?? 0,
     dhtPeers: () => (host.found === undefined ? 0 : dhtOf(host.found).routingTable.size),
     storeRecords: () => openedStore.found?.recordCount ?? 0,
+    auditEntries: () => openedStore.found?.log.count ?? 0,
   });
   const onError = (error: unknown) => {
     storeDamaged ||= tellsOfDamage(error);
@@ -115,6 +118,8 @@ export function createNode({ directory, config, keys, log, alsoServe }: NodeOpti
     });
   }
 
+  const questions = auditQuestions(() => openedStore.found?.log);
+
   const steps: Step[] = [
     {
       name: "federation",
@@ -129,7 +134,7 @@ export function createNode({ directory, config, keys, log, alsoServe }: NodeOpti
       async start() {
         const { adminHost, adminPort } = config;
         const { url } = admin.set(
-          await startAdminServer({ host: adminHost, port: adminPort, readiness, metrics, log }),
+          await startAdminServer({ host: adminHost, port: adminPort, readiness, metrics, log, questions }),
         );
         log.info("admin-listening", { url });
       },
@@ -141,14 +146,28 @@ export function createNode({ directory, config, keys, log, alsoServe }: NodeOpti
         const opened = await openStore({
           directory: config.storeDirectory,
           key: keys.storeKey,
+          audit: { key: keys.auditKey, signer: keys.signer, clock },
           onWarning: (event, fields) => log.warn(event, fields),
         });
         openedStore.set(opened);
         events.onDisk(await opened.freeBytes());
         store.set(meteredStore(opened, events, onRemove));
+        try {
+          await opened.commit([auditChange({ kind: "started", version, peer })]);
+        } catch (error) {
+          await opened.close();
+          throw error;
+        }
         log.info("store-opened", { records: opened.recordCount });
       },
-      stop: () => openedStore.get().close(),
+      async stop() {
+        // The transport is closed, so nothing comes behind it.
+        try {
+          await openedStore.get().commit([auditChange({ kind: "stopped" })]);
+        } finally {
+          await openedStore.get().close();
+        }
+      },
     },
     {
       name: "host",

@@ -5,7 +5,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { type AddressInfo, isIP } from "node:net";
-import { IntercloudError } from "../protocols/wire/errors.ts";
+import { IntercloudError, type Status } from "../protocols/wire/errors.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 
@@ -24,6 +24,8 @@ export interface AdminServerOptions {
   readonly readiness: () => readonly Cause[] | Promise<readonly Cause[]>;
   readonly metrics: Metrics;
   readonly log: Log;
+  /** More that can be asked: the path, and what answers it with a JSON value. A throw of status `not-found` or `bad-request` is the asker's. */
+  readonly questions?: Readonly<Record<string, (query: URLSearchParams) => Promise<unknown>>>;
   /** Allows another address than loopback, and with it any Host header. The operator then has to protect it. */
   readonly allowRemote?: boolean;
 }
@@ -84,8 +86,9 @@ async function answerTo(request: IncomingMessage, options: AdminServerOptions): 
     return json(403, { error: "the Host header must be localhost, 127.0.0.1 or [::1]" });
   }
   if (request.method !== "GET") return { ...json(405, { error: "only GET" }), headers: { allow: "GET" } };
-  const path = (request.url ?? "/").split("?")[0];
-  if (path === "/") return json(200, { paths: ["/healthz", "/readyz", "/metrics"] });
+  const [path = "/", query] = (request.url ?? "/").split("?");
+  const { questions = {} } = options;
+  if (path === "/") return json(200, { paths: ["/healthz", "/readyz", "/metrics", ...Object.keys(questions)] });
   if (path === "/healthz") return { status: 200, type: "text/plain; charset=utf-8", body: "ok\n" };
   if (path === "/readyz") {
     const causes = await options.readiness();
@@ -94,8 +97,18 @@ async function answerTo(request: IncomingMessage, options: AdminServerOptions): 
   if (path === "/metrics") {
     return { status: 200, type: options.metrics.contentType, body: await options.metrics.text() };
   }
-  return json(404, { error: "not found" });
+  const question = Object.hasOwn(questions, path) ? questions[path] : undefined;
+  if (question === undefined) return json(404, { error: "not found" });
+  try {
+    return json(200, await question(new URLSearchParams(query)));
+  } catch (error) {
+    const status = error instanceof IntercloudError ? STATUS_OF[error.status] : undefined;
+    if (status === undefined) throw error;
+    return json(status, { error: (error as IntercloudError).message });
+  }
 }
+
+const STATUS_OF: Readonly<Partial<Record<Status, number>>> = { "bad-request": 400, "not-found": 404, busy: 503 };
 
 function json(status: number, value: unknown): Answer {
   return { status, type: "application/json", body: `${JSON.stringify(value)}\n` };

@@ -9,7 +9,7 @@ export async function writeFileAtomic(path: string, bytes: Uint8Array, mode: num
 }
 
 /** The same for a file that must be new. @throws the system's EEXIST when something is at `path`; it is left alone. */
-export async function createFileAtomic(path: string, bytes: Uint8Array, mode: number): Promise<void> {
+export async function createFileAtomic(path: string, bytes: Content, mode: number): Promise<void> {
   await throughTemporary(path, bytes, mode, async (temporary) => {
     // link() fails when the target exists, rename() would replace it.
     await link(temporary, path);
@@ -17,9 +17,12 @@ export async function createFileAtomic(path: string, bytes: Uint8Array, mode: nu
   });
 }
 
+/** What is long comes piece by piece. */
+type Content = Uint8Array | AsyncIterable<Uint8Array>;
+
 async function throughTemporary(
   path: string,
-  bytes: Uint8Array,
+  bytes: Content,
   mode: number,
   putInPlace: (temporary: string) => Promise<void>,
 ): Promise<void> {
@@ -34,7 +37,7 @@ async function throughTemporary(
   await syncDirectory(dirname(path));
 }
 
-async function writeSynced(path: string, bytes: Uint8Array, mode: number): Promise<void> {
+async function writeSynced(path: string, bytes: Content, mode: number): Promise<void> {
   const file = await open(path, "wx", mode);
   try {
     await file.chmod(mode);

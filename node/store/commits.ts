@@ -2,9 +2,11 @@
  * Commits, one after another: a synced batch with the new head, then the anchor, then the answer. All that came in while the
  * disk was busy goes into one batch together, so many callers share the price of one sync.
  */
+import { checkedEvent } from "../../protocols/audit/index.ts";
 import type { Change } from "../../protocols/storage/index.ts";
 import { IntercloudError } from "../../protocols/wire/errors.ts";
 import type { Anchor } from "./anchor.ts";
+import type { AuditWriter } from "./audit-log.ts";
 import type { RoomGuard } from "./disk.ts";
 import { storeClosed, storeDamaged, storeErrorFrom } from "./errors.ts";
 import { decodeHead, encodeHead, equalHeads, type Head, nextHead, type SealedChange } from "./head.ts";
@@ -31,17 +33,20 @@ export interface CommitsOptions {
   readonly records: Records;
   readonly anchor: Anchor;
   readonly keys: StoreKeys;
+  readonly audit: AuditWriter;
   readonly head: Head;
   readonly room: RoomGuard;
 }
 
 interface Waiting {
   readonly changes: readonly SealedChange[];
+  readonly events: readonly Uint8Array[];
   readonly lengthBytes: number;
   readonly done: PromiseWithResolvers<void>;
 }
 
-export function createCommits({ directory, records, anchor, keys, head: firstHead, room }: CommitsOptions): Commits {
+export function createCommits(options: CommitsOptions): Commits {
+  const { directory, records, anchor, keys, audit, head: firstHead, room } = options;
   let head = firstHead;
   let waiting: Waiting[] = [];
   let purges: PromiseWithResolvers<void>[] = [];
@@ -64,15 +69,26 @@ export function createCommits({ directory, records, anchor, keys, head: firstHea
   };
 
   const writeWaiting = async (group: readonly Waiting[]) => {
-    const growing = group.filter(({ changes }) => changes.some(({ sealed }) => sealed !== undefined));
-    const refused = growing.length > 0 ? await room.check(false).then(() => undefined, asError) : undefined;
-    if (refused !== undefined) for (const { done } of growing) done.reject(refused);
-    const written = refused === undefined ? group : group.filter((one) => !growing.includes(one));
+    const written: Waiting[] = [];
+    for (const one of group) {
+      const refused = await roomFor(one).then(() => undefined, asError);
+      if (refused === undefined) written.push(one);
+      else one.done.reject(refused);
+    }
     if (written.length === 0) return;
     await settle(
       written.map(({ done }) => done),
-      () => writeGroup(written.flatMap(({ changes }) => changes)),
+      () =>
+        writeGroup(
+          written.flatMap(({ changes }) => changes),
+          written.flatMap(({ events }) => events),
+        ),
     );
+  };
+
+  const roomFor = async ({ changes, events }: Waiting) => {
+    if (changes.some(({ sealed }) => sealed !== undefined)) await room.check();
+    else if (events.length > 0) await room.checkForLog();
   };
 
   const start = (done: PromiseWithResolvers<void>): Promise<void> => {
@@ -106,12 +122,13 @@ export function createCommits({ directory, records, anchor, keys, head: firstHea
     }
   };
 
-  const writeGroup = async (changes: readonly SealedChange[]) => {
+  const writeGroup = async (changes: readonly SealedChange[], events: readonly Uint8Array[]) => {
     const last = [...new Map(changes.map((change) => [change.key, change])).values()];
     const before = await records.getMany(last.map(({ key }) => key));
-    const next = nextHead(keys.check, head, last, before);
+    const log = events.length === 0 ? undefined : audit.append(head.log, events);
+    const next = nextHead(keys.check, head, last, before, log?.end ?? head.log);
     try {
-      await records.write(last, sealValue(keys.seal, HEAD_NAME, encodeHead(next)));
+      await records.write(last, sealValue(keys.seal, HEAD_NAME, encodeHead(next)), log?.addition);
     } catch (error) {
       unsettled = next;
       await settleHead(next);
@@ -159,11 +176,17 @@ export function createCommits({ directory, records, anchor, keys, head: firstHea
     },
     async commit(changes) {
       if (closed) throw storeClosed();
-      const sealed = changes.map((change) => sealChange(keys, change));
-      if (sealed.length === 0) return;
-      const lengthBytes = sealed.reduce((sum, change) => sum + change.key.length + (change.sealed?.length ?? 0), 0);
+      if (changes.length === 0) return;
+      const sealed: SealedChange[] = [];
+      const events: Uint8Array[] = [];
+      for (const change of changes) {
+        if (change.kind === "append") events.push(new Uint8Array(checkedEvent(change.event)));
+        else sealed.push(sealChange(keys, change));
+      }
+      const recordBytes = sealed.reduce((sum, change) => sum + change.key.length + (change.sealed?.length ?? 0), 0);
+      const lengthBytes = events.reduce((sum, event) => sum + event.length, recordBytes);
       const done = Promise.withResolvers<void>();
-      waiting.push({ changes: sealed, lengthBytes, done });
+      waiting.push({ changes: sealed, events, lengthBytes, done });
       await start(done);
     },
     async purge() {
@@ -198,7 +221,7 @@ export function checkKey(key: string): void {
   );
 }
 
-function sealChange(keys: StoreKeys, change: Change): SealedChange {
+function sealChange(keys: StoreKeys, change: Exclude<Change, { kind: "append" }>): SealedChange {
   checkKey(change.key);
   if (change.kind === "delete") return { key: change.key, sealed: undefined };
   return { key: change.key, sealed: sealValue(keys.seal, recordName(change.key), change.value) };

@@ -16,7 +16,12 @@ const RECOVERY_BYTES = 16 * 1024 * 1024;
 
 export interface RoomGuard {
   /** @throws IntercloudError DISK_FULL when less than the reserve is free. `fresh`: ask the system, not the last answer. */
-  check(fresh: boolean): Promise<void>;
+  check(fresh?: boolean): Promise<void>;
+  /**
+   * The same for events of the audit log alone: what takes no other room, such as handing out a deposit, goes on a while
+   * longer. @throws IntercloudError DISK_FULL when less than half of the reserve is free.
+   */
+  checkForLog(): Promise<void>;
   /** @throws IntercloudError DISK_FULL when LevelDB could not be opened again for want of room. */
   checkForRecovery(): Promise<void>;
 }
@@ -28,14 +33,16 @@ export interface RoomGuard {
 export function createRoomGuard(directory: string, reserveBytes: number): RoomGuard {
   let freeBytes = 0;
   let askedAtMs = Number.NEGATIVE_INFINITY;
+  const requireFree = async (bytes: number, fresh: boolean) => {
+    if (fresh || performance.now() - askedAtMs > FRESH_FOR_MS) {
+      freeBytes = await freeBytesOf(directory);
+      askedAtMs = performance.now();
+    }
+    if (freeBytes < bytes) throw diskFull(directory);
+  };
   return {
-    async check(fresh) {
-      if (fresh || performance.now() - askedAtMs > FRESH_FOR_MS) {
-        freeBytes = await freeBytesOf(directory);
-        askedAtMs = performance.now();
-      }
-      if (freeBytes < reserveBytes) throw diskFull(directory);
-    },
+    check: (fresh = false) => requireFree(reserveBytes, fresh),
+    checkForLog: () => requireFree(reserveBytes / 2, false),
     async checkForRecovery() {
       if ((await freeBytesOf(directory)) < RECOVERY_BYTES) throw diskFull(directory);
     },

@@ -2,10 +2,12 @@
  * What must be true of all records together. LevelDB can lose records without an error (a flipped byte in its log, a lost
  * file); every commit therefore also writes a head, and at open the records are counted and summed up against it.
  *
- *   head ::= <sequence: u64> <count: u64> <sum: 32> <chain: 32> <previous chain: 32>
+ *   head ::= <sequence: u64> <count: u64> <sum: 32> <chain: 32> <previous chain: 32> <log count: u64> <log hash: 32>
+ *
+ * Stores of format 1 had no audit log, and heads without the last two.
  */
 import { createHmac } from "node:crypto";
-import { equalBytes } from "../../protocols/crypto/digest.ts";
+import { DIGEST_BYTES, equalBytes } from "../../protocols/crypto/digest.ts";
 
 export interface Head {
   /** Number of commits so far. */
@@ -18,6 +20,15 @@ export interface Head {
   readonly chain: Uint8Array;
   /** The chain one commit ago: the anchor may be one commit behind. */
   readonly previousChain: Uint8Array;
+  /** Where the audit log ends. */
+  readonly log: LogEnd;
+}
+
+export interface LogEnd {
+  /** Number of entries. */
+  readonly count: number;
+  /** The last entry's hash; zeros when there is none. */
+  readonly hash: Uint8Array;
 }
 
 export interface SealedChange {
@@ -27,7 +38,8 @@ export interface SealedChange {
 }
 
 const CHAIN_BYTES = 32;
-const HEAD_BYTES = 8 + 8 + 32 + 2 * CHAIN_BYTES;
+const HEAD_BYTES_WITHOUT_LOG = 8 + 8 + 32 + 2 * CHAIN_BYTES;
+const HEAD_BYTES = HEAD_BYTES_WITHOUT_LOG + 8 + DIGEST_BYTES;
 const MODULUS = 1n << 256n;
 
 export const EMPTY_HEAD: Head = {
@@ -36,6 +48,7 @@ export const EMPTY_HEAD: Head = {
   sum: 0n,
   chain: new Uint8Array(CHAIN_BYTES),
   previousChain: new Uint8Array(CHAIN_BYTES),
+  log: { count: 0, hash: new Uint8Array(DIGEST_BYTES) },
 };
 
 /** HMAC-SHA256(check key, key length || key || sealed value) as a number. */
@@ -49,12 +62,14 @@ export function recordTerm(checkKey: Uint8Array, key: string, sealed: Uint8Array
  * The head after one more commit.
  * @param before the sealed value that each change replaces, undefined where there is none; same order as `changes`,
  * in which no key appears twice.
+ * @param log where the audit log ends after it.
  */
 export function nextHead(
   checkKey: Uint8Array,
   head: Head,
   changes: readonly SealedChange[],
   before: readonly (Uint8Array | undefined)[],
+  log: LogEnd,
 ): Head {
   let { count, sum } = head;
   const chain = createHmac("sha256", checkKey).update(head.chain);
@@ -70,12 +85,15 @@ export function nextHead(
     }
     addRecord(chain, key, sealed ?? new Uint8Array());
   }
+  // No record has an empty key.
+  if (log.count !== head.log.count) addRecord(chain, "", log.hash);
   return {
     sequence: head.sequence + 1,
     count,
     sum: ((sum % MODULUS) + MODULUS) % MODULUS,
     chain: new Uint8Array(chain.digest()),
     previousChain: head.chain,
+    log,
   };
 }
 
@@ -94,19 +112,25 @@ export function encodeHead(head: Head): Uint8Array {
   bytes.write(head.sum.toString(16).padStart(64, "0"), 16, "hex");
   bytes.set(head.chain, 48);
   bytes.set(head.previousChain, 80);
+  bytes.writeBigUInt64BE(BigInt(head.log.count), 112);
+  bytes.set(head.log.hash, 120);
   return bytes;
 }
 
 /** Undefined when these bytes are not a head. */
 export function decodeHead(bytes: Uint8Array): Head | undefined {
-  if (bytes.length !== HEAD_BYTES) return undefined;
+  if (bytes.length !== HEAD_BYTES && bytes.length !== HEAD_BYTES_WITHOUT_LOG) return undefined;
   const view = Buffer.from(bytes);
+  const hasLog = bytes.length === HEAD_BYTES;
   return {
     sequence: Number(view.readBigUInt64BE(0)),
     count: Number(view.readBigUInt64BE(8)),
     sum: BigInt(`0x${view.toString("hex", 16, 48)}`),
     chain: new Uint8Array(view.subarray(48, 80)),
     previousChain: new Uint8Array(view.subarray(80, 112)),
+    log: hasLog
+      ? { count: Number(view.readBigUInt64BE(112)), hash: new Uint8Array(view.subarray(120)) }
+      : EMPTY_HEAD.log,
   };
 }
 

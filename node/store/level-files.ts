@@ -10,14 +10,19 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { systemCode, unlessMissing } from "./errors.ts";
 
-/** The name of the first table that does not check. */
-export async function findDamagedTable(directory: string): Promise<string | undefined> {
+/**
+ * The name of the first table that does not check.
+ * @param checked names of tables that were found sound earlier, which is added to: a table is never changed once it is written.
+ */
+export async function findDamagedTable(directory: string, checked: Set<string>): Promise<string | undefined> {
   const live = await liveTables(directory);
   for (const name of (await unlessMissing(readdir(directory))) ?? []) {
     const number = /^(\d+)\.(ldb|sst)$/.exec(name)?.[1];
-    if (number === undefined || !live.has(Number(number))) continue;
+    if (number === undefined || !live.has(Number(number)) || checked.has(name)) continue;
     const table = await unlessMissing(readFile(join(directory, name)));
-    if (table !== undefined && !isSoundTable(table)) return name;
+    if (table === undefined) continue;
+    if (!isSoundTable(table)) return name;
+    checked.add(name);
   }
   return undefined;
 }
@@ -163,16 +168,31 @@ class Reader {
   }
 }
 
-// CRC-32C (Castagnoli), reflected, as LevelDB computes and masks it.
-const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, index) => {
+// CRC-32C (Castagnoli), reflected, as LevelDB computes and masks it. Four bytes at a time, with a table for each (Sarwate's
+// table and its three successors): one at a time is a quarter as fast, which is a second for each 300 MB at every start.
+const CRC_TABLES = new Int32Array(4 * 256);
+for (let index = 0; index < 256; index++) {
   let value = index;
   for (let bit = 0; bit < 8; bit++) value = (value >>> 1) ^ (value & 1 ? 0x82f63b78 : 0);
-  return value;
-});
+  CRC_TABLES[index] = value;
+}
+for (let index = 256; index < 4 * 256; index++) {
+  const before = CRC_TABLES[index - 256]!;
+  CRC_TABLES[index] = (before >>> 8) ^ CRC_TABLES[before & 255]!;
+}
 
-function maskedCrc(bytes: Uint8Array): number {
-  let crc = 0xffffffff;
-  for (const byte of bytes) crc = (crc >>> 8) ^ (CRC_TABLE[(crc ^ byte) & 255] ?? 0);
+function maskedCrc(bytes: Buffer): number {
+  let crc = -1;
+  let at = 0;
+  for (; at + 4 <= bytes.length; at += 4) {
+    crc ^= bytes.readInt32LE(at);
+    crc =
+      CRC_TABLES[768 + (crc & 255)]! ^
+      CRC_TABLES[512 + ((crc >>> 8) & 255)]! ^
+      CRC_TABLES[256 + ((crc >>> 16) & 255)]! ^
+      CRC_TABLES[crc >>> 24]!;
+  }
+  for (; at < bytes.length; at++) crc = (crc >>> 8) ^ CRC_TABLES[(crc ^ bytes[at]!) & 255]!;
   crc = ~crc >>> 0;
   return (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0;
 }

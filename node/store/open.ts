@@ -13,15 +13,25 @@ import { equalBytes } from "../../protocols/crypto/digest.ts";
 import type { Store } from "../../protocols/storage/index.ts";
 import { IntercloudError } from "../../protocols/wire/errors.ts";
 import { type Anchor, createAnchorFile, openAnchor } from "./anchor.ts";
+import {
+  type AuditOptions,
+  type AuditWriter,
+  checkLog,
+  createAuditWriter,
+  type StoredLog,
+  storedLog,
+} from "./audit-log.ts";
 import { openBodies } from "./bodies.ts";
 import { checkKey, createCommits, HEAD_NAME, readHead, recordName } from "./commits.ts";
 import { createRoomGuard, freeBytesOf } from "./disk.ts";
 import { storeClosed, storeDamaged, storeErrorFrom, storeWrongKey, systemCode } from "./errors.ts";
 import {
   FORMAT_FILE,
+  FORMAT_VERSION,
   type Format,
   finishFormat,
   readFormat,
+  renewFormat,
   UNFINISHED_FORMAT_FILE,
   writeUnfinishedFormat,
 } from "./format.ts";
@@ -47,6 +57,7 @@ export interface StoreOptions {
   readonly directory: string;
   /** 32 bytes; everything in the records is sealed under keys derived from it. */
   readonly key: Uint8Array;
+  readonly audit: AuditOptions;
   /** Told of what was put right at open. The event is a fixed word, the fields are ours. */
   readonly onWarning?: (event: string, fields: Readonly<Record<string, string | number>>) => void;
   /** Nothing more is stored when less than this is free on the file system; deleting goes on. Default 64 MiB. */
@@ -58,6 +69,7 @@ export interface OpenStore extends Store {
   purge(): Promise<void>;
   freeBytes(): Promise<number>;
   readonly recordCount: number;
+  readonly log: StoredLog & { readonly count: number };
   /** Finishes what was asked for and releases the lock. */
   close(): Promise<void>;
 }
@@ -89,8 +101,11 @@ async function openIn(options: StoreOptions): Promise<OpenStore> {
     if (!equalBytes(keys.fingerprint, format.keyFingerprint)) throw storeWrongKey(directory);
     anchor = await openExistingAnchor(directory, keys);
     const head = await checkRecords(directory, records, keys);
+    const audit = createAuditWriter(options.audit, format.storeId);
+    await checkLog(directory, records, head.log, { logId: format.storeId, peer: audit.peer });
     await catchUp(options, head, anchor);
-    return await assemble(options, keys, records, anchor, head);
+    await renewFormat(directory, format);
+    return await assemble(options, { keys, records, anchor, head, audit });
   } catch (error) {
     await anchor?.close();
     await records.close();
@@ -120,7 +135,7 @@ async function openExisting(directory: string, isNew: boolean): Promise<Records>
 async function makeStore(directory: string, key: Uint8Array, records: Records): Promise<Format> {
   const storeId = randomBytes(STORE_ID_BYTES);
   const keys = deriveStoreKeys(key, storeId);
-  const format = { storeId, keyFingerprint: keys.fingerprint };
+  const format = { version: FORMAT_VERSION, storeId, keyFingerprint: keys.fingerprint } as const;
   await writeUnfinishedFormat(directory, format);
   await records.clear();
   await records.write([], sealValue(keys.seal, HEAD_NAME, encodeHead(EMPTY_HEAD)));
@@ -182,18 +197,21 @@ async function catchUp({ directory, onWarning }: StoreOptions, head: Head, ancho
   onWarning?.("store-anchor-caught-up", { sequence: head.sequence });
 }
 
-async function assemble(
-  options: StoreOptions,
-  keys: StoreKeys,
-  records: Records,
-  anchor: Anchor,
-  head: Head,
-): Promise<OpenStore> {
+interface Parts {
+  readonly keys: StoreKeys;
+  readonly records: Records;
+  readonly anchor: Anchor;
+  readonly head: Head;
+  readonly audit: AuditWriter;
+}
+
+async function assemble(options: StoreOptions, parts: Parts): Promise<OpenStore> {
+  const { keys, records, anchor, audit } = parts;
   const { directory, reserveBytes = DEFAULT_RESERVE_BYTES, onWarning } = options;
   const room = createRoomGuard(directory, reserveBytes);
   const bodies = await openBodies(join(directory, BODIES_FOLDER), room);
   if (bodies.removedPartial > 0) onWarning?.("store-partial-bodies-removed", { count: bodies.removedPartial });
-  const commits = createCommits({ directory, records, anchor, keys, head, room });
+  const commits = createCommits({ directory, room, ...parts });
   let closed = false;
   let closing: Promise<void> | undefined;
 
@@ -208,6 +226,12 @@ async function assemble(
     bodies: bodies.store,
     get recordCount() {
       return commits.head.count;
+    },
+    log: {
+      ...storedLog(records),
+      get count() {
+        return commits.head.log.count;
+      },
     },
     async get(key) {
       if (closed) throw storeClosed();
@@ -238,6 +262,7 @@ async function assemble(
         await records.close();
         await anchor.close();
         wipeStoreKeys(keys);
+        audit.close();
       })();
       return closing;
     },

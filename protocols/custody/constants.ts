@@ -23,6 +23,10 @@ export const LIST_PAGE = 200;
 /** Room that a provider keeps free on its disk, so that it can always still write records. */
 export const RESERVED_DISK_BYTES = 64 * 1024 * 1024;
 
+/** Refused retrievals that are written into the audit log one by one: 50 MB a day at most, whatever strangers do. */
+export const LOGGED_REFUSALS_PER_SECOND = 1;
+export const LOGGED_REFUSALS_AT_ONCE = 100;
+
 /** A sealed proof: manifest, n links and three signed statements, and the last change; about 400 KB for 254 providers. */
 export const MAX_PROOF_BYTES = 768 * 1024;
 

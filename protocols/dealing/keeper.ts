@@ -1,4 +1,5 @@
 /** The provider's side of dealing: takes corrections and deals from the dealers of its federation and keeps them on disk. */
+import { auditChange } from "../audit/index.ts";
 import { type BlockDigester, createBlockDigester, digestOfBlocks } from "../crypto/block-digest.ts";
 import { equalBytes } from "../crypto/digest.ts";
 import type { AgreementKey } from "../crypto/key-agreement.ts";
@@ -183,7 +184,9 @@ async function deliver(keeper: Keeper, body: CborValue, context: Context): Promi
       boundTo: null,
       expiresAtMs: manifest.expiresAtMs,
     };
-    await store.commit([heldDealChange(record), openDealChange(dealId), unstagedChange(dealId)]);
+    const { dealer, lengthBytes, expiresAtMs } = manifest;
+    const dealt = auditChange({ kind: "dealt", dealId, dealer, point: entry.point, lengthBytes, expiresAtMs });
+    await store.commit([heldDealChange(record), openDealChange(dealId), unstagedChange(dealId), dealt]);
     seed.fill(0);
     return {};
   });
@@ -204,7 +207,8 @@ async function forget(keeper: Keeper, body: CborValue, context: Context): Promis
       throw new IntercloudError("DEAL_IN_USE", "conflict", "this deal is in use; only its owner can destroy it");
     }
     // Burnt even if it never came: a delivery that is still on its way must not succeed afterwards.
-    await burnDeal(store, dealId, [unstagedChange(dealId)]);
+    const forgotten = auditChange({ kind: "burnt", dealId, tokenId: null, why: "forgotten" });
+    await burnDeal(store, dealId, [unstagedChange(dealId), forgotten]);
     return {};
   });
 }

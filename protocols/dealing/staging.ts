@@ -3,6 +3,7 @@
  * so that a correction whose dealer died is found and removed.
  */
 import * as v from "valibot";
+import { auditChange } from "../audit/index.ts";
 import { DIGEST_BYTES } from "../crypto/digest.ts";
 import { MAX_ROUND_BYTES } from "../rounds/constants.ts";
 import type { Change, Store } from "../storage/index.ts";
@@ -66,7 +67,9 @@ async function sweepDeal(store: Store, dealId: Uint8Array, nowMs: number): Promi
   const record = await loadHeldDeal(store, dealId);
   const waiting = record?.state === "dealt" || record?.state === "bound";
   if (waiting && nowMs <= record.expiresAtMs) return;
-  if (waiting || record?.state === "burnt") await burnDeal(store, dealId);
+  if (waiting) {
+    await burnDeal(store, dealId, [auditChange({ kind: "burnt", dealId, tokenId: record.boundTo, why: "expired" })]);
+  } else if (record?.state === "burnt") await burnDeal(store, dealId);
   else await store.commit([closedDealChange(dealId)]);
 }
 

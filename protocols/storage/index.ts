@@ -5,7 +5,9 @@
 
 export type Change =
   | { readonly kind: "put"; readonly key: string; readonly value: Uint8Array }
-  | { readonly kind: "delete"; readonly key: string };
+  | { readonly kind: "delete"; readonly key: string }
+  /** An event for the audit log, which is never changed or removed. Made by `auditChange` (protocols/audit). */
+  | { readonly kind: "append"; readonly event: Uint8Array };
 
 export interface Store {
   get(key: string): Promise<Uint8Array | undefined>;

@@ -6,7 +6,7 @@
  */
 const STOREYS: readonly (readonly string[])[] = [
   ["protocols/wire", "protocols/field", "protocols/crypto", "protocols/storage"],
-  ["protocols/rounds", "protocols/tokens"],
+  ["protocols/rounds", "protocols/tokens", "protocols/audit"],
   ["protocols/dealing", "protocols/custody", "protocols/identity"],
   ["runtime"],
   ["node", "rng-dealer", "client"],

@@ -1,10 +1,13 @@
 /** A store in memory for tests: one Map, atomic commits, bodies that exist only when written to the end. */
+import { type AuditEvent, decodeEvent } from "../../protocols/audit/index.ts";
 import type { Change, Store } from "../../protocols/storage/index.ts";
 import { IntercloudError } from "../../protocols/wire/errors.ts";
 
 export interface MemoryStore extends Store {
   readonly records: Map<string, Uint8Array>;
   readonly files: Map<string, Uint8Array>;
+  /** The audit log: every event that was appended, in order. */
+  readonly events: AuditEvent[];
   /** Awaited for each chunk of a body that is written: makes a slow disk. */
   onChunk: (chunk: Uint8Array) => Promise<void>;
 }
@@ -12,14 +15,17 @@ export interface MemoryStore extends Store {
 export function createMemoryStore(): MemoryStore {
   const records = new Map<string, Uint8Array>();
   const files = new Map<string, Uint8Array>();
+  const events: AuditEvent[] = [];
   const store: MemoryStore = {
     records,
     files,
+    events,
     onChunk: async () => {},
     get: async (key) => records.get(key)?.slice(),
     async commit(changes: readonly Change[]) {
       for (const change of changes) {
         if (change.kind === "put") records.set(change.key, change.value.slice());
+        else if (change.kind === "append") events.push(decodeEvent(change.event));
         else records.delete(change.key);
       }
     },

@@ -2,6 +2,7 @@
  * Giving account of our share, and of the ciphertext if we keep it, to somebody who may read the deposit: what they are by their digests,
  * signed, and some of their blocks. Every byte of them is read. What is damaged is owned up to, never passed off as good.
  */
+import { auditChange } from "../../audit/index.ts";
 import { digestOfBlocks } from "../../crypto/block-digest.ts";
 import { equalBytes } from "../../crypto/digest.ts";
 import { loadHeldDeal, shareOf } from "../../dealing/held-deal.ts";
@@ -62,6 +63,8 @@ export async function giveAccount(
       },
       provider.signer,
     );
+    const { identity } = request;
+    await provider.store.commit([auditChange({ kind: "accounted", tokenId, identity, from: context.from })]);
     await channel.sendMessage({ account });
     for (const each of [share, ciphertext]) {
       if (each === undefined) continue;

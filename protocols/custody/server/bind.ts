@@ -1,4 +1,5 @@
 /** Binding: the owner says what a deal will be used for. From then on it is used for that, or burnt. */
+import { auditChange } from "../../audit/index.ts";
 import { equalBytes } from "../../crypto/digest.ts";
 import { heldDealChange, loadHeldDeal, withDeal } from "../../dealing/held-deal.ts";
 import { CLOCK_SKEW_MS, MAX_REQUEST_LIFETIME_MS } from "../../identity/constants.ts";
@@ -64,7 +65,12 @@ export async function bind(provider: CustodyProvider, body: CborValue, context: 
       storedBytes,
     };
     const bound = heldDealChange({ ...deal, state: "bound", boundTo: terms.tokenId });
-    await provider.store.commit([bound, depositChange(terms.tokenId, record)]);
+    const event = { kind: "bound", dealId: deal.dealId, identity: request.identity, from: context.from } as const;
+    await provider.store.commit([
+      bound,
+      depositChange(terms.tokenId, record),
+      auditChange({ ...event, tokenId: terms.tokenId }),
+    ]);
   });
   provider.observe({ kind: "bound", tokenId: terms.tokenId });
   return {};

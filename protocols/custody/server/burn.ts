@@ -1,4 +1,5 @@
 /** A deal that was bound and not sealed is burnt: it is never used for other bytes. */
+import { type AuditEvent, auditChange } from "../../audit/index.ts";
 import { equalBytes } from "../../crypto/digest.ts";
 import { burnDeal, loadHeldDeal, withDeal } from "../../dealing/held-deal.ts";
 import { checkRequest } from "../../identity/request.ts";
@@ -11,15 +12,21 @@ import { burnDeposit, ciphertextName, findDeposit, type StoredDeposit, unsealedD
 import { removeOrphans } from "./orphans.ts";
 import type { CustodyProvider } from "./provider.ts";
 
-/** After a step failed. A deposit that was sealed meanwhile, or is gone, stays as it is. */
-export async function burnUnsealed(provider: CustodyProvider, tokenId: Uint8Array): Promise<void> {
+type Why = Extract<AuditEvent, { kind: "burnt" }>["why"];
+
+const burntEvent = ({ terms: { tokenId }, placement: { manifest } }: StoredDeposit, why: Why): AuditEvent => {
+  return { kind: "burnt", dealId: manifest.dealId, tokenId, why };
+};
+
+/** After a step failed, or too late for one. A deposit that was sealed meanwhile, or is gone, stays as it is. */
+export async function burnUnsealed(provider: CustodyProvider, tokenId: Uint8Array, why: Why): Promise<void> {
   const found = await findDeposit(provider.store, tokenId);
   // Abandoned meanwhile: what the step has stored after that belongs to nothing.
   if (found === undefined) return await provider.store.bodies.remove(ciphertextName(tokenId));
   await withDeal(provider.store, found.terms.manifest.dealId, async () => {
     const deposit = await findDeposit(provider.store, tokenId);
     if (deposit === undefined || deposit.record.state === "sealed") return;
-    await burnDeposit(provider.store, deposit);
+    await burnDeposit(provider.store, deposit, burntEvent(deposit, why));
     provider.observe({ kind: "burnt", tokenId });
   });
 }
@@ -40,10 +47,10 @@ export async function abandon(provider: CustodyProvider, active: ActiveDeposits,
   await withDeal(store, dealId, async () => {
     const deposit = await findOwn(provider, request.identity, tokenId, dealId);
     if (deposit !== undefined) {
-      await burnDeposit(store, deposit);
+      await burnDeposit(store, deposit, burntEvent(deposit, "abandoned"));
       provider.observe({ kind: "burnt", tokenId: deposit.terms.tokenId });
     } else if ((await loadHeldDeal(store, dealId))?.state === "dealt") {
-      await burnDeal(store, dealId);
+      await burnDeal(store, dealId, [auditChange({ kind: "burnt", dealId, tokenId: null, why: "abandoned" })]);
     }
   });
   return {};
@@ -75,6 +82,7 @@ export async function sweepDeposits(provider: CustodyProvider, atStart: boolean)
   if (atStart) await removeOrphans(provider);
   for await (const { record, terms } of unsealedDeposits(provider.store)) {
     const expired = terms.manifest.expiresAtMs < provider.clock.nowMs();
-    if (expired || (atStart && record.state === "bound")) await burnUnsealed(provider, terms.tokenId);
+    const why = expired ? "expired" : atStart && record.state === "bound" ? "failed" : undefined;
+    if (why !== undefined) await burnUnsealed(provider, terms.tokenId, why);
   }
 }

@@ -3,6 +3,7 @@
  * time is burnt with its deal. An index by owner is kept for sealed deposits only.
  */
 import * as v from "valibot";
+import { type AuditEvent, auditChange } from "../../audit/index.ts";
 import { digestOf } from "../../crypto/digest.ts";
 import { burnDeal, hexOf, idOfHex } from "../../dealing/held-deal.ts";
 import { checkKeptRequest } from "../../identity/request.ts";
@@ -108,10 +109,17 @@ export function proofParts({
   return { request, manifest, links, keeping, closing, change };
 }
 
-/** Forgets a deposit: seed, correction, ciphertext and record. The deal's id stays burnt for ever. */
-export async function burnDeposit(store: Store, { terms, record, placement }: StoredDeposit): Promise<void> {
+/**
+ * Forgets a deposit: seed, correction, ciphertext and record. The deal's id stays burnt for ever, and so does the event.
+ * @param event what the audit log says about it.
+ */
+export async function burnDeposit(
+  store: Store,
+  { terms, record, placement }: StoredDeposit,
+  event: AuditEvent,
+): Promise<void> {
   const { tokenId, token } = terms;
-  const changes: Change[] = [{ kind: "delete", key: RECORD_PREFIX + hexOf(tokenId) }];
+  const changes: Change[] = [auditChange(event), { kind: "delete", key: RECORD_PREFIX + hexOf(tokenId) }];
   if (record.state === "sealed") changes.push({ kind: "delete", key: ownerKey(token.owner, tokenId) });
   await burnDeal(store, placement.manifest.dealId, changes);
   await store.bodies.remove(ciphertextName(tokenId, placement.generation));

@@ -15,6 +15,7 @@ import { receiveCopy } from "./keep.ts";
 import { pour } from "./pour.ts";
 import type { CustodyProvider } from "./provider.ts";
 import { hello, list, locate, ready, show } from "./queries.ts";
+import { createRefusals } from "./refusals.ts";
 import { answerRepair, restorePage } from "./repair/answer-repair.ts";
 import { repairCiphertext, repairPart } from "./repair/parts.ts";
 import { retrieve } from "./retrieve.ts";
@@ -27,6 +28,7 @@ export { settleCustody } from "./settle.ts";
 
 export function custodyHandlers(provider: CustodyProvider): Handlers {
   const active = createActiveDeposits();
+  const refusals = createRefusals(provider);
   return {
     asks: {
       hello: () => hello(provider),
@@ -49,7 +51,7 @@ export function custodyHandlers(provider: CustodyProvider): Handlers {
       collect: (channel, header, context) => collect(provider, active, channel, header, context),
       part: (channel, header, context) => part(provider, active, channel, header, context),
       copy: (channel, header, context) => receiveCopy(provider, active, channel, header, context),
-      retrieve: (channel, header, context) => retrieve(provider, channel, header, context),
+      retrieve: (channel, header, context) => retrieve(provider, refusals, channel, header, context),
       account: (channel, header, context) => giveAccount(provider, channel, header, context),
       repair: (channel, header, context) => answerRepair(provider, active, channel, header, context),
       "repair-part": (channel, header, context) => repairPart(provider, channel, header, context),

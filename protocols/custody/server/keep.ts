@@ -70,7 +70,7 @@ export async function storeCiphertext(
           await copy.close();
         }),
       );
-      await advance(provider, terms, "linked", (record) => ({
+      await advance(provider, terms, "linked", "kept", (record) => ({
         ...record,
         links: [...links],
         keeping: chain.keeping,
@@ -150,7 +150,8 @@ export async function receiveCopy(
         peers: [terms.token.home],
       });
     }
-    await advance(provider, terms, "linked", (record) => ({ ...record, links, keeping, holdsCiphertext: true }));
+    const copied = { links, keeping, holdsCiphertext: true };
+    await advance(provider, terms, "linked", "copied", (record) => ({ ...record, ...copied }));
     provider.observe({ kind: "copied", tokenId });
     await channel.sendMessage({});
   });

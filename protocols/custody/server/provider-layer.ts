@@ -1,5 +1,6 @@
 /** A provider's part of a round among providers: its shares times their coefficients, under the masks that it has with all others. */
 import { pipe } from "it-pipe";
+import { auditChange } from "../../audit/index.ts";
 import { loadHeldDeal, shareOf } from "../../dealing/held-deal.ts";
 import { layer } from "../../rounds/layer.ts";
 import { pairMaskKey } from "../../rounds/masks.ts";
@@ -33,6 +34,15 @@ export async function ownPart(
   const options = { ...provider.tools, offsetBytes: 0 };
   const masked = layer({ ...options, share: first, maskKeys })(zeros(round.lengthBytes));
   return others.reduce((bytes, share) => pipe(bytes, layer({ ...options, share, maskKeys: [] })), masked);
+}
+
+/** On disk before anything leaves. */
+export async function tracePart(
+  provider: CustodyProvider,
+  { tokenId, kind, collector }: ProviderRound,
+  roundDigest: Uint8Array,
+): Promise<void> {
+  await provider.store.commit([auditChange({ kind: "gave-part", tokenId, round: kind, to: collector, roundDigest })]);
 }
 
 function agreementKeyOf(provider: CustodyProvider, peer: string): Uint8Array {

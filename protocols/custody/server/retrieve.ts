@@ -3,6 +3,7 @@
  * member; in the chain route it asks the last one, who asks the one before, and so on to the first, who has the ciphertext.
  * Either way a member gives out nothing but what came in (or nothing), its layer and its mask, added up, and signs each block of it.
  */
+import { auditChange } from "../../audit/index.ts";
 import { checkRequest } from "../../identity/request.ts";
 import { decodeDescriptor, descriptorHash, type RoundDescriptor } from "../../rounds/descriptor.ts";
 import { zeros } from "../../rounds/zeros.ts";
@@ -18,10 +19,12 @@ import { requestShape, retrieveContentShape } from "../messages.ts";
 import { ciphertextName } from "./deposit-record.ts";
 import { ownLayer } from "./own-layer.ts";
 import type { CustodyProvider } from "./provider.ts";
+import type { Refusals } from "./refusals.ts";
 import { loadServing, type Serving } from "./serving.ts";
 
 export async function retrieve(
   provider: CustodyProvider,
+  refusals: Refusals,
   channel: Channel,
   header: CborValue,
   context: Context,
@@ -31,24 +34,30 @@ export async function retrieve(
   const request = checkRequest(message.request, "retrieve", nowMs);
   const content = parseShape(retrieveContentShape, request.content, "retrieve request");
   const descriptor = decodeDescriptor(content.descriptor);
-  const serving = await loadServing(provider.store, descriptor.tokenId, descriptor.dealId);
-  requireOwner(serving, request.identity);
-  requireRound(serving, descriptor, nowMs);
-  requireAsker(descriptor, provider.transport.peer, context.from);
-  provider.replayGuard.admit(request, nowMs);
-
   const roundHash = descriptorHash(content.descriptor);
-  const transform = await ownLayer(provider, descriptor, roundHash);
+  const { identity } = request;
+  const { tokenId, offsetBytes, lengthBytes } = descriptor;
+  const asked = { tokenId, identity, purpose: "retrieve", from: context.from, roundDigest: roundHash };
+  const { serving, transform } = await refusals.watch(asked, async () => {
+    const serving = await loadServing(provider.store, tokenId, descriptor.dealId);
+    requireOwner(serving, identity);
+    requireRound(serving, descriptor, nowMs);
+    requireAsker(descriptor, provider.transport.peer, context.from);
+    provider.replayGuard.admit(request, nowMs);
+    return { serving, transform: await ownLayer(provider, descriptor, roundHash) };
+  });
+
   const release = abortOn(context.signal, channel);
   const input = await openInput(provider, serving, descriptor, message.request, context.signal);
   try {
+    // The trace is on disk before anything leaves: a node that could not write it hands nothing out.
+    await provider.store.commit([auditChange({ kind: "served", ...asked, offsetBytes, lengthBytes })]);
     const blocks = blocksOf(serving, descriptor);
     const { keepingDigest } = serving.placement.kept ?? { keepingDigest: new Uint8Array() };
-    await sendAnswer(channel, transform(input.bytes), blocks, ({ offsetBytes }, digest) =>
-      signAnswer(provider.signer, { roundHash, keepingDigest, offsetBytes, digest }),
+    await sendAnswer(channel, transform(input.bytes), blocks, (block, digest) =>
+      signAnswer(provider.signer, { roundHash, keepingDigest, offsetBytes: block.offsetBytes, digest }),
     );
     await channel.close();
-    const { tokenId, lengthBytes } = descriptor;
     provider.observe({ kind: "served", tokenId, lengthBytes });
   } catch (error) {
     input.before?.abort(error);

@@ -1,4 +1,5 @@
 /** Sealing: the owner has seen the whole chain and accepts it. From here on the deposit exists. */
+import { auditChange } from "../../audit/index.ts";
 import { equalBytes } from "../../crypto/digest.ts";
 import { closedDealChange, heldDealChange, loadHeldDeal, withDeal } from "../../dealing/held-deal.ts";
 import { checkRequest } from "../../identity/request.ts";
@@ -66,6 +67,7 @@ async function commitSeal(
     closedDealChange(terms.manifest.dealId),
     depositChange(terms.tokenId, sealed),
     ownerIndexChange(terms, record.storedBytes),
+    auditChange({ kind: "sealed", tokenId: terms.tokenId, identity: terms.token.owner }),
   ]);
   provider.observe({ kind: "sealed", tokenId: terms.tokenId });
 }

@@ -1,4 +1,5 @@
 /** Signing our link and putting it on disk before anybody sees it. */
+import { auditChange } from "../../audit/index.ts";
 import { peerIdentity } from "../../crypto/peer-name.ts";
 import { withDeal } from "../../dealing/held-deal.ts";
 import { encodeLink, type Link, signLink } from "../../tokens/link.ts";
@@ -22,16 +23,17 @@ export async function signOwnLink(
   statement: Uint8Array,
 ): Promise<Uint8Array> {
   const link = signLink(statement, provider.signer);
-  await advance(provider, terms, "bound", (record) => ({ ...record, state: "linked", ownLink: link }));
+  await advance(provider, terms, "bound", "linked", (record) => ({ ...record, state: "linked", ownLink: link }));
   provider.observe({ kind: "linked", tokenId: terms.tokenId });
   return link;
 }
 
-/** Changes a deposit's record while nobody else does. @throws IntercloudError WRONG_STATE. */
+/** Changes a deposit's record while nobody else does, and logs the event. @throws IntercloudError WRONG_STATE. */
 export async function advance(
   provider: CustodyProvider,
   terms: DepositTerms,
   from: DepositRecord["state"],
+  kind: "linked" | "kept" | "copied",
   change: (record: DepositRecord) => DepositRecord,
 ): Promise<void> {
   await withDeal(provider.store, terms.manifest.dealId, async () => {
@@ -39,6 +41,7 @@ export async function advance(
     if (record.state !== from) {
       throw new IntercloudError("WRONG_STATE", "conflict", `the deposit is ${record.state} here, not ${from}`);
     }
-    await provider.store.commit([depositChange(terms.tokenId, change(record))]);
+    const { tokenId } = terms;
+    await provider.store.commit([depositChange(tokenId, change(record)), auditChange({ kind, tokenId })]);
   });
 }

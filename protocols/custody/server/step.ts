@@ -27,7 +27,7 @@ export async function runStep(step: Step, action: (signal: AbortSignal) => Promi
       await action(signal);
       await channel.close();
     } catch (error) {
-      await burnUnsealed(provider, tokenId);
+      await burnUnsealed(provider, tokenId, "failed");
       throw error;
     } finally {
       release();

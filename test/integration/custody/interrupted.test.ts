@@ -247,11 +247,12 @@ test("what a crash in the middle of a burn leaves is removed at the next start",
   const { tokenId } = parseTokenText(tokenText);
   const { store } = world.providers[2]!;
   const deposit = await loadDeposit(store, tokenId);
+  const burnt = { kind: "burnt", dealId: deposit.terms.manifest.dealId, tokenId, why: "failed" } as const;
   const remove = store.bodies.remove;
   store.bodies.remove = async () => {
     throw new Error("killed");
   };
-  await expect(burnDeposit(store, deposit)).rejects.toThrow("killed");
+  await expect(burnDeposit(store, deposit, burnt)).rejects.toThrow("killed");
   store.bodies.remove = remove;
   expect([...store.files.keys()]).toContain(ciphertextName(tokenId));
   await restart(3);

@@ -1,6 +1,7 @@
 import { request } from "node:http";
 import { connect } from "node:net";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { IntercloudError } from "../../../protocols/wire/errors.ts";
 import { type AdminServer, type Cause, startAdminServer } from "../../../runtime/admin-server.ts";
 import { createLog } from "../../../runtime/log.ts";
 import { createMetrics } from "../../../runtime/metrics.ts";
@@ -58,6 +59,41 @@ test("shows metrics and an index, and nothing else", async () => {
   expect(await (await get("/?x=1")).json()).toEqual({ paths: ["/healthz", "/readyz", "/metrics"] });
   const missing = await get("/../etc/passwd");
   expect([missing.status, await missing.json()]).toEqual([404, { error: "not found" }]);
+});
+
+test("answers the questions that it was given, and tells whose fault a failure is", async () => {
+  const thrown = (status: "bad-request" | "not-found" | "busy" | "internal") => async () => {
+    throw new IntercloudError("CODE", status, `said ${status}`);
+  };
+  const questions = {
+    "/echo": async (query: URLSearchParams) => ({ limit: query.get("limit") }),
+    ...{
+      "/bad": thrown("bad-request"),
+      "/none": thrown("not-found"),
+      "/later": thrown("busy"),
+      "/bug": thrown("internal"),
+    },
+  };
+  const asked = await startAdminServer({ port: 0, readiness, metrics, log, questions });
+  try {
+    const ask = async (path: string) => {
+      const response = await fetch(asked.url + path, { signal: AbortSignal.timeout(5_000) });
+      return [response.status, await response.json()];
+    };
+    expect(await ask("/echo?limit=3&after=1")).toEqual([200, { limit: "3" }]);
+    expect(await ask("/echo")).toEqual([200, { limit: null }]);
+    expect(await ask("/bad")).toEqual([400, { error: "said bad-request" }]);
+    expect(await ask("/none")).toEqual([404, { error: "said not-found" }]);
+    expect(await ask("/later")).toEqual([503, { error: "said busy" }]);
+    expect(await ask("/bug")).toEqual([500, { error: "internal" }]);
+    expect(await ask("/constructor")).toEqual([404, { error: "not found" }]);
+    expect(await ask("/")).toEqual([
+      200,
+      { paths: ["/healthz", "/readyz", "/metrics", "/echo", "/bad", "/none", "/later", "/bug"] },
+    ]);
+  } finally {
+    await asked.close();
+  }
 });
 
 test.each(["POST", "PUT", "DELETE", "HEAD", "OPTIONS"])("%s is refused", async (method) => {

@@ -8,11 +8,12 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { openStore } from "../../../node/store/index.ts";
 import { IntercloudError } from "../../../protocols/wire/errors.ts";
+import { AUDIT } from "../../support/audit-log.ts";
 import { STORE_KEY, valueFor } from "./written.ts";
 
 const VALUE_BYTES = 100 * 1024;
 const [directory = ""] = process.argv.slice(2);
-const store = await openStore({ directory, key: STORE_KEY, reserveBytes: 0 });
+const store = await openStore({ directory, key: STORE_KEY, audit: AUDIT, reserveBytes: 0 });
 
 async function failureOf(promise: Promise<void>): Promise<string> {
   try {

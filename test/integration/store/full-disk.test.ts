@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openStore } from "../../../node/store/index.ts";
+import { AUDIT } from "../../support/audit-log.ts";
 import { STORE_KEY } from "./written.ts";
 
 const FILLER = join(import.meta.dirname, "filler.ts");
@@ -39,7 +40,7 @@ test("without room commits fail, nothing that was acknowledged is lost, and the 
   expect(report.first.stored).toBeGreaterThan(2);
   expect(report.second.stored).toBeGreaterThan(2);
 
-  const store = await openStore({ directory, key: STORE_KEY });
+  const store = await openStore({ directory, key: STORE_KEY, audit: AUDIT });
   expect(store.recordCount).toBe(report.first.stored + report.second.stored - 2);
   await store.commit([{ kind: "put", key: "after", value: Uint8Array.of(1) }]);
   await store.purge();

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openStore } from "../../../node/store/index.ts";
+import { AUDIT, eventsIn } from "../../support/audit-log.ts";
 import { bodyName, bodyOf, STORE_KEY, valueFor } from "./written.ts";
 
 const WRITER = join(import.meta.dirname, "writer.ts");
@@ -52,7 +53,7 @@ test("SIGKILL at any moment", async () => {
       if (kind === "record") records.add(Number(number));
       if (kind === "body") bodies.add(Number(number));
     }
-    const store = await openStore({ directory, key: STORE_KEY });
+    const store = await openStore({ directory, key: STORE_KEY, audit: AUDIT });
     for (const number of records) {
       expect(await store.get(`left/${number}`)).toEqual(new Uint8Array(valueFor(number)));
       expect(await store.get(`right/${number}`)).toEqual(new Uint8Array(valueFor(number)));
@@ -67,6 +68,13 @@ test("SIGKILL at any moment", async () => {
       expect(await store.get(key.replace("left", "right"))).toEqual(value);
     }
     expect(store.recordCount).toBe(2 * lefts);
+    // The log is whole, and has the events of these commits and no others.
+    const logged = (await eventsIn(store.log)).map((event) => Buffer.from(event).toString("hex"));
+    expect(logged).toHaveLength(lefts);
+    const events = new Set(logged);
+    for await (const [, value] of store.entries("left/")) {
+      expect(events.delete(Buffer.from(value).toString("hex"))).toBe(true);
+    }
     for await (const name of store.bodies.names()) {
       expect((await bytesOf(store.bodies.read(name, 0))).equals(await bytesOf(bodyOf(Number.parseInt(name, 16))))).toBe(
         true,

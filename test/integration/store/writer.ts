@@ -5,10 +5,11 @@
  */
 import { writeSync } from "node:fs";
 import { openStore } from "../../../node/store/index.ts";
+import { AUDIT } from "../../support/audit-log.ts";
 import { bodyName, bodyOf, recordsOf, STORE_KEY } from "./written.ts";
 
 const [directory = "", round = "0"] = process.argv.slice(2);
-const store = await openStore({ directory, key: STORE_KEY, reserveBytes: 0 });
+const store = await openStore({ directory, key: STORE_KEY, audit: AUDIT, reserveBytes: 0 });
 const say = (line: string) => writeSync(1, `${line}\n`);
 
 async function writeRecords(lane: number): Promise<void> {

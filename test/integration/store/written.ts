@@ -8,12 +8,13 @@ export function valueFor(number: number): Uint8Array {
   return createHash("sha512").update(`${number}`).digest();
 }
 
-/** Two records of one commit: both or none. */
+/** Two records and an event of one commit: all or none. */
 export function recordsOf(number: number): Change[] {
   const value = valueFor(number);
   return [
     { kind: "put", key: `left/${number}`, value },
     { kind: "put", key: `right/${number}`, value },
+    { kind: "append", event: valueFor(number) },
   ];
 }
 

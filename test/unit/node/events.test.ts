@@ -12,7 +12,7 @@ function setUp() {
   const lines: string[] = [];
   const metrics = createMetrics();
   const log = createLog({ level: "debug", destination: { write: (line) => void lines.push(line) } });
-  const readings = { connectedPeers: () => 3, dhtPeers: () => 2, storeRecords: () => 7 };
+  const readings = { connectedPeers: () => 3, dhtPeers: () => 2, storeRecords: () => 7, auditEntries: () => 9 };
   return { lines, metrics, events: createNodeEvents(log, metrics, "1.2.3", readings) };
 }
 const context: Context = { from: "somebody", requestId: "r", signal: new AbortController().signal };
@@ -27,6 +27,7 @@ test("deposits are counted by event; a token shows as a short prefix, and at deb
   expect(text).toMatch(/^intercloud_served_bytes_total 1000$/m);
   expect(text).toMatch(/^intercloud_connected_members 3$/m);
   expect(text).toMatch(/^intercloud_store_records 7$/m);
+  expect(text).toMatch(/^intercloud_audit_entries 9$/m);
   for (const line of lines) {
     expect(JSON.parse(line)).toMatchObject({ level: "debug", token: "abababab" });
     expect(line).not.toContain("ab".repeat(5));

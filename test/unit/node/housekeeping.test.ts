@@ -34,6 +34,7 @@ function setUp(fail: Failures = {}) {
       return 5;
     },
     recordCount: 0,
+    log: {} as OpenStore["log"],
     async close() {},
   }) as OpenStore;
   const events = { onDisk: () => {}, onBodies: () => {}, onPurge: () => {} } as unknown as NodeEvents;

@@ -3,6 +3,7 @@ import { cp, readFile, rename, rm, stat, truncate, writeFile } from "node:fs/pro
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { eventsIn } from "../../support/audit-log.ts";
 import {
   contents,
   del,
@@ -308,9 +309,17 @@ describe("FORMAT", () => {
 
 test("whatever bit is flipped: the store is refused, or it is whole", async () => {
   await compact();
-  await fill(directory, [[put("in the log", "1")], [del("record/9")]]);
+  const event = (index: number) => ({ kind: "append" as const, event: Uint8Array.of(index) });
+  await fill(directory, [Array.from({ length: 20 }, (_, index) => event(index))]);
+  await compact();
+  await fill(directory, [
+    [put("in the log", "1"), event(20)],
+    [del("record/9"), event(21)],
+  ]);
   const whole = await open(directory);
   const expected = await contents(whole);
+  const expectedEvents = await eventsIn(whole.log);
+  expect(expectedEvents).toHaveLength(22);
   await whole.close();
   const pristine = join(await newFolder(), "store");
   await cp(directory, pristine, { recursive: true });
@@ -327,6 +336,7 @@ test("whatever bit is flipped: the store is refused, or it is whole", async () =
         async (store) => {
           expect(await contents(store)).toEqual(expected);
           for (const [key] of expected) expect(await store.get(key)).toBeDefined();
+          expect(await eventsIn(store.log)).toEqual(expectedEvents);
           await store.close();
           return "whole";
         },

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { Level } from "level";
 import { type OpenStore, openStore, type StoreOptions } from "../../../node/store/index.ts";
 import type { Change } from "../../../protocols/storage/index.ts";
+import { AUDIT } from "../../support/audit-log.ts";
 
 export const KEY = new Uint8Array(32).fill(7);
 
@@ -29,7 +30,7 @@ export async function removeFolders(): Promise<void> {
 }
 
 export const open = (directory: string, options: Partial<StoreOptions> = {}): Promise<OpenStore> =>
-  openStore({ directory, key: KEY, ...options });
+  openStore({ directory, key: KEY, audit: AUDIT, ...options });
 
 /** What the store holds, as strings, in the order in which it yields them. */
 export async function contents(store: OpenStore, prefix = ""): Promise<[string, string][]> {

@@ -114,7 +114,7 @@ test("a second opening is refused while the first one lasts", async () => {
 test("an unknown format version is refused", async () => {
   const directory = await newFolder();
   await fill(directory, []);
-  await writeFile(join(directory, "FORMAT"), JSON.stringify({ format: 2, something: "new" }));
+  await writeFile(join(directory, "FORMAT"), JSON.stringify({ format: 3, something: "new" }));
   await expect(open(directory)).rejects.toMatchObject({ code: "STORE_FORMAT" });
 });
 

@@ -209,5 +209,34 @@ def chains():
     write("chain/golden.json", {"vectors": vectors})
 
 
-for make in (signatures, boxes_and_masks, tokens, messages, chains):
+def audit_logs():
+    """Three entries and the signed head behind each, so that a prefix can be checked as well."""
+    node, audit_key, log_id = Signer(seed_of("node")), seed_of("audit key"), sha256(b"log id")[:16]
+    token_id, deal_id = sha256(b"token"), sha256(b"deal")[:16]
+    events = [
+        {"kind": "started", "version": "1.2.3", "peer": node.peer},
+        {"kind": "burnt", "dealId": deal_id, "tokenId": None, "why": "expired"},
+        {"kind": "served", "tokenId": token_id, "identity": Signer(seed_of("owner")).identity, "purpose": "retrieve",
+         "from": Signer(seed_of("user")).peer, "roundDigest": sha256(b"round"), "offsetBytes": 0, "lengthBytes": 5_000_000_000},
+    ]
+    log_key = hkdf(audit_key, log_id, "intercloud/audit-log/v1")
+    before, vectors = digest_of("intercloud/audit-start/v1", log_id, node.peer.encode()), []
+    for sequence, event in enumerate(events, 1):
+        time, event_id = 1_700_000_000_000 + sequence, sha256(b"event id %d" % sequence)[:16]
+        event_key = hkdf(log_key, event_id, "intercloud/audit-event/v1")
+        opening = (b"\x01" + sequence.to_bytes(8, "big") + time.to_bytes(8, "big") + event_id
+                   + digest_of("intercloud/audit-key/v1", event_key))
+        entry = opening + AESGCM(event_key).encrypt(bytes(12), cbor(event), opening)
+        before = digest_of("intercloud/audit-entry/v1", before, entry)
+        body = cbor({"version": 1, "peer": node.peer, "log": log_id, "count": sequence, "hash": before, "timeMs": time})
+        head = cbor({"body": body, "signature": node.sign("intercloud/audit-head/v1", body)})
+        vectors.append({
+            "timeMs": time, "eventId": event_id.hex(), "event": cbor(event).hex(), "eventKey": event_key.hex(),
+            "entry": (entry + before).hex(), "signedHead": head.hex(),
+        })
+    write("audit/golden.json", {
+        "nodeSeed": node.seed.hex(), "auditKey": audit_key.hex(), "logId": log_id.hex(), "vectors": vectors})
+
+
+for make in (signatures, boxes_and_masks, tokens, messages, chains, audit_logs):
     make()

@@ -20,7 +20,7 @@ export async function activate(provider: CustodyProvider, body: CborValue): Prom
   const keeping = readKeeping(change, message.keeping);
   const isKeeper = keepersOf(change.next).includes(provider.transport.peer);
   const deal = await loadHeldDeal(provider.store, change.next.manifest.dealId);
-  const { holding } = await advanceChange(provider, change, (record) => {
+  const { holding } = await advanceChange(provider, change, "change-active", (record) => {
     // The answer to an earlier attempt may have been lost.
     if (record.state === "active") return record;
     requireOpen(provider, change);

@@ -3,6 +3,7 @@
  * record takes its place; or it is given up, with the fresh deal.
  */
 import * as v from "valibot";
+import { auditChange } from "../../../audit/index.ts";
 import { equalBytes } from "../../../crypto/digest.ts";
 import { burnDeal, hexOf, idOfHex, withDeal } from "../../../dealing/held-deal.ts";
 import { checkKeptRequest } from "../../../identity/request.ts";
@@ -72,12 +73,16 @@ export async function loadChange({ store }: CustodyProvider, change: ChangeTerms
 export async function advanceChange(
   provider: CustodyProvider,
   change: ChangeTerms,
+  event: "change-active" | "change-kept",
   advance: (record: ChangeRecord) => ChangeRecord,
 ): Promise<ChangeRecord> {
   return await withDeal(provider.store, change.next.manifest.dealId, async () => {
     const { record } = await loadChange(provider, change);
     const next = advance(record);
-    if (next !== record) await provider.store.commit([changeRecordChange(change.tokenId, next)]);
+    if (next !== record) {
+      const trace = auditChange({ kind: event, ...namesOf(change) });
+      await provider.store.commit([trace, changeRecordChange(change.tokenId, next)]);
+    }
     return next;
   });
 }
@@ -88,8 +93,15 @@ export function requireOpen(provider: CustodyProvider, { round }: ChangeTerms): 
   throw new IntercloudError("CHANGE_EXPIRED", "expired", "the time of this change is over; ask for a new one");
 }
 
+/** How the audit log names a change. */
+export function namesOf({ tokenId, next, digest }: ChangeTerms) {
+  return { tokenId, generation: next.generation, change: digest };
+}
+
 /** Gives the new generation up: its share first. Call it under `withDeal` of the fresh deal. */
-export async function dropChange(store: Store, { change }: StoredChange): Promise<void> {
-  await burnDeal(store, change.next.manifest.dealId, [noChangeChange(change.tokenId)]);
+export async function dropChange(store: Store, { change }: StoredChange, why: "abandoned" | "expired"): Promise<void> {
+  const { dealId } = change.next.manifest;
+  const trace = auditChange({ kind: "change-dropped", ...namesOf(change), dealId, why });
+  await burnDeal(store, dealId, [trace, noChangeChange(change.tokenId)]);
   await store.bodies.remove(ciphertextName(change.tokenId, change.next.generation));
 }

@@ -33,7 +33,7 @@ export async function dropOwn(provider: CustodyProvider, active: ActiveDeposits,
   }
   provider.replayGuard.admit(request, nowMs);
   await active.stop(tokenId);
-  await drop(provider, found);
+  await drop(provider, found, "abandoned");
   return {};
 }
 
@@ -54,11 +54,11 @@ async function stateOf(provider: CustodyProvider, tokenId: Uint8Array, digest: U
   return { state: ours ? found.record.state : "unknown", proof: null } as const;
 }
 
-async function drop(provider: CustodyProvider, { change }: StoredChange): Promise<void> {
+async function drop(provider: CustodyProvider, { change }: StoredChange, why: "abandoned" | "expired"): Promise<void> {
   await withDeal(provider.store, change.next.manifest.dealId, async () => {
     const found = await findChange(provider.store, change.tokenId);
     if (found === undefined || !equalBytes(found.change.digest, change.digest)) return;
-    await dropChange(provider.store, found);
+    await dropChange(provider.store, found, why);
     provider.observe({ kind: "change-dropped", tokenId: change.tokenId });
   });
 }
@@ -95,7 +95,7 @@ async function settle(provider: CustodyProvider, stored: StoredChange, signal: A
       return await complete(provider, answer.value.proof, checked);
     }
   }
-  if (answers.every(({ status }) => status === "fulfilled")) await drop(provider, stored);
+  if (answers.every(({ status }) => status === "fulfilled")) await drop(provider, stored, "expired");
 }
 
 /** All providers of both generations. */

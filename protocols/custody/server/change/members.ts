@@ -1,4 +1,5 @@
 /** What members and keepers of a refresh or move give to the new home, and take from it. Each checks the owner's request for itself. */
+import { auditChange } from "../../../audit/index.ts";
 import { equalBytes } from "../../../crypto/digest.ts";
 import { checkKeptRequest } from "../../../identity/request.ts";
 import { roundPeers } from "../../../rounds/provider-round.ts";
@@ -15,7 +16,7 @@ import { keepersOf } from "../../placement.ts";
 import type { ActiveDeposits } from "../active.ts";
 import { ciphertextName, findDeposit } from "../deposit-record.ts";
 import type { CustodyProvider } from "../provider.ts";
-import { ownPart } from "../provider-layer.ts";
+import { ownPart, tracePart } from "../provider-layer.ts";
 import { advanceChange, loadChange, requireOpen } from "./change-record.ts";
 
 /** Our part of the round, then our signature on it. */
@@ -32,6 +33,7 @@ export async function changePart(
   }
   const release = abortOn(context.signal, channel);
   try {
+    await tracePart(provider, change.round, change.roundHash);
     const sent = await channel.sendBody(await ownPart(provider, change.round, change.roundHash));
     const statement = signStatement(
       {
@@ -62,6 +64,8 @@ export async function changeCiphertext(
   const release = abortOn(context.signal, channel);
   try {
     const name = ciphertextName(change.tokenId, deposit.placement.generation);
+    const { tokenId } = change;
+    await provider.store.commit([auditChange({ kind: "gave-ciphertext", tokenId, to: context.from })]);
     await channel.sendBody(provider.store.bodies.read(name, 0));
     await channel.close();
   } finally {
@@ -96,7 +100,7 @@ export async function changeCopy(
           peers: [context.from],
         });
       }
-      await advanceChange(provider, change, (record) => ({ ...record, keeping, holdsCiphertext: true }));
+      await advanceChange(provider, change, "change-kept", (record) => ({ ...record, keeping, holdsCiphertext: true }));
       await channel.sendMessage({});
       await channel.close();
     } finally {

@@ -1,4 +1,5 @@
 /** The first step of a refresh or move, at every provider of the new generation: its share of the fresh deal is set aside for it. */
+import { auditChange } from "../../../audit/index.ts";
 import { equalBytes } from "../../../crypto/digest.ts";
 import { heldDealChange, loadHeldDeal, withDeal } from "../../../dealing/held-deal.ts";
 import { entryOfPeer } from "../../../dealing/manifest.ts";
@@ -13,7 +14,7 @@ import { readProof } from "../../proof.ts";
 import { requireRoom } from "../bind.ts";
 import { findDeposit } from "../deposit-record.ts";
 import type { CustodyProvider } from "../provider.ts";
-import { changeRecordChange, findChange, requireOpen } from "./change-record.ts";
+import { changeRecordChange, findChange, namesOf, requireOpen } from "./change-record.ts";
 import { complete } from "./retire.ts";
 
 export async function prepareChange(provider: CustodyProvider, body: CborValue): Promise<CborValue> {
@@ -53,6 +54,7 @@ export async function prepareChange(provider: CustodyProvider, body: CborValue):
       );
     }
     await provider.store.commit([
+      auditChange({ kind: "change-prepared", ...namesOf(change), dealId, identity: change.owner }),
       heldDealChange({ ...deal, state: "bound", boundTo: change.tokenId }),
       changeRecordChange(change.tokenId, {
         ...{ version: 1, state: "prepared", request: message.request, proof: joins ? message.proof : null },

@@ -3,6 +3,7 @@
  * is forgotten, and where the deposit stays, its record names the new generation. Whoever has the proof may bring it: it speaks
  * for itself, so providers finish among themselves what a client began.
  */
+import { auditChange } from "../../../audit/index.ts";
 import { equalBytes } from "../../../crypto/digest.ts";
 import { burnDeal, closedDealChange, heldDealChange, loadHeldDeal, withDeal } from "../../../dealing/held-deal.ts";
 import { CLOCK_SKEW_MS } from "../../../identity/constants.ts";
@@ -27,7 +28,7 @@ import {
   type StoredDeposit,
 } from "../deposit-record.ts";
 import type { CustodyProvider } from "../provider.ts";
-import { findChange, noChangeChange, type StoredChange } from "./change-record.ts";
+import { findChange, namesOf, noChangeChange, type StoredChange } from "./change-record.ts";
 import { duesChange } from "./dues.ts";
 
 export async function retire(provider: CustodyProvider, body: CborValue, context: Context): Promise<CborValue> {
@@ -57,7 +58,9 @@ export async function complete(provider: CustodyProvider, proof: Uint8Array, { c
     if (deposit !== undefined && deposit.terms.token.owner !== change.owner) {
       throw new IntercloudError("NOT_THE_OWNER", "refused", "only the owner may change where a deposit is kept");
     }
-    const changes = stays ? await joining(provider, proof, change, deposit) : noDepositChanges(deposit!);
+    const changes = stays
+      ? await joining(provider, proof, change, deposit)
+      : [auditChange({ kind: "left", ...namesOf(change) }), ...noDepositChanges(deposit!)];
     if (deposit === undefined) await provider.store.commit(changes);
     else await leaveOld(provider, deposit, changes);
     provider.observe({ kind: stays ? "changed" : "moved-away", tokenId: change.tokenId });
@@ -96,6 +99,7 @@ async function joining(
   const isHome = change.next.roster[0] === provider.transport.peer;
   const left = isHome ? (deposit?.placement.roster ?? readProof(stored.record.proof!).placement.roster) : [];
   return [
+    auditChange({ kind: "changed", ...namesOf(change), dealId: deal.dealId }),
     heldDealChange({ ...deal, state: "sealed" }),
     closedDealChange(deal.dealId),
     depositChange(change.tokenId, { ...record, change: proof, holdsCiphertext, storedBytes }),

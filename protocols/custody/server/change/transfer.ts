@@ -23,7 +23,7 @@ import type { ActiveDeposits } from "../active.ts";
 import { allOrFirstCause } from "../all-or-first-cause.ts";
 import { ciphertextName, findDeposit } from "../deposit-record.ts";
 import type { CustodyProvider } from "../provider.ts";
-import { ownPart } from "../provider-layer.ts";
+import { ownPart, tracePart } from "../provider-layer.ts";
 import { tee } from "../tee.ts";
 import { advanceChange, loadChange, requireOpen, type StoredChange } from "./change-record.ts";
 
@@ -89,6 +89,7 @@ async function makeCiphertext(
     const bodies = parts.map(({ channel }) => channel.receiveBody({ lengthBytes: round.lengthBytes }));
     const taps = { before: digestTap(), own: digestTap(), kept: digestTap() };
     const isMember = roundPeers(round).includes(self);
+    if (isMember) await tracePart(provider, round, change.roundHash);
     const own = isMember ? [taps.own.through(await ownPart(provider, round, change.roundHash))] : [];
     const made = sum(taps.before.through(before.bytes), [...own, ...bodies], provider.tools.kernel);
     const [kept, ...sent] = tee(taps.kept.through(made), 1 + copies.length);
@@ -123,7 +124,7 @@ async function makeCiphertext(
         await copy.close();
       }),
     );
-    await advanceChange(provider, change, (now) => ({ ...now, keeping, holdsCiphertext: true }));
+    await advanceChange(provider, change, "change-kept", (now) => ({ ...now, keeping, holdsCiphertext: true }));
     await Promise.all(channels.map((channel) => channel.close()));
     return keeping;
   } catch (error) {

@@ -1,4 +1,5 @@
 /** What a provider gives to another that repairs its own part of a deposit: its part of the round, or the ciphertext. */
+import { auditChange } from "../../../audit/index.ts";
 import { CLOCK_SKEW_MS, MAX_REQUEST_LIFETIME_MS } from "../../../identity/constants.ts";
 import { decodeProviderRound, type ProviderRound, providerRoundHash } from "../../../rounds/provider-round.ts";
 import type { CborValue } from "../../../wire/codec.ts";
@@ -10,7 +11,7 @@ import { repairCiphertextShape, repairPartShape } from "../../messages.ts";
 import { keepersOf, type Placement } from "../../placement.ts";
 import { ciphertextName } from "../deposit-record.ts";
 import type { CustodyProvider } from "../provider.ts";
-import { ownPart } from "../provider-layer.ts";
+import { ownPart, tracePart } from "../provider-layer.ts";
 import { loadServing } from "../serving.ts";
 
 /**
@@ -33,7 +34,9 @@ export async function repairPart(
   requireTime(provider, round);
   const release = abortOn(context.signal, channel);
   try {
-    await channel.sendBody(await ownPart(provider, round, providerRoundHash(bytes)));
+    const roundHash = providerRoundHash(bytes);
+    await tracePart(provider, round, roundHash);
+    await channel.sendBody(await ownPart(provider, round, roundHash));
     await channel.close();
   } finally {
     release();
@@ -82,6 +85,7 @@ export async function repairCiphertext(
   }
   const release = abortOn(context.signal, channel);
   try {
+    await provider.store.commit([auditChange({ kind: "gave-ciphertext", tokenId, to: context.from })]);
     await channel.sendBody(provider.store.bodies.read(ciphertextName(tokenId, placement.generation), 0));
     await channel.close();
   } finally {

@@ -1,4 +1,5 @@
 /** A provider makes good what it lost of one deposit: its record, its share, its copy of the ciphertext. */
+import { auditChange } from "../../../audit/index.ts";
 import { equalBytes } from "../../../crypto/digest.ts";
 import { closedDealChange, type HeldDeal, heldDealChange, loadHeldDeal, withDeal } from "../../../dealing/held-deal.ts";
 import type { Change } from "../../../storage/index.ts";
@@ -32,10 +33,11 @@ export async function repairDeposit(
   const deal = found.share
     ? undefined
     : await rebuildShare(provider, { tokenId, placement, manifestBytes: signedManifest(proof) }, signal);
-  await commitRepaired(provider, proof, deal, found.ciphertext && (await keptBefore(provider, tokenId)));
+  const kept = found.ciphertext && (await keptBefore(provider, tokenId));
+  await commitRepaired(provider, proof, deal, kept, { share: deal !== undefined, ciphertext: false });
   if (!found.ciphertext) {
     await fetchCiphertext(provider, tokenId, placement, signal);
-    await commitRepaired(provider, proof, undefined, true);
+    await commitRepaired(provider, proof, undefined, true, { share: false, ciphertext: true });
     provider.announce(tokenId);
   }
   provider.observe({ kind: "repaired", tokenId });
@@ -75,6 +77,7 @@ async function commitRepaired(
   proof: CheckedProof,
   deal: HeldDeal | undefined,
   holdsCiphertext: boolean,
+  made: { readonly share: boolean; readonly ciphertext: boolean },
 ): Promise<void> {
   const { terms, placement, parts } = proof;
   await withDeal(provider.store, placement.manifest.dealId, async () => {
@@ -90,7 +93,12 @@ async function commitRepaired(
       ...{ links: [...parts.links], keeping: parts.keeping, closing: parts.closing, change: parts.change },
       ...{ ownLink: before?.record.ownLink ?? null, holdsCiphertext, storedBytes },
     };
-    const changes: Change[] = [depositChange(terms.tokenId, record), ownerIndexChange(terms, storedBytes)];
+    const { tokenId } = terms;
+    const changes: Change[] = [
+      auditChange({ kind: "repaired", tokenId, ...made }),
+      depositChange(tokenId, record),
+      ownerIndexChange(terms, storedBytes),
+    ];
     if (deal !== undefined) changes.push(heldDealChange(deal), closedDealChange(deal.dealId));
     await provider.store.commit(changes);
   });
