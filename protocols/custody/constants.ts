@@ -23,5 +23,20 @@ export const LIST_PAGE = 200;
 /** Room that a provider keeps free on its disk, so that it can always still write records. */
 export const RESERVED_DISK_BYTES = 64 * 1024 * 1024;
 
-/** A sealed proof: manifest, n links and three signed statements; about 150 KB for 254 providers. */
+/** A sealed proof: manifest, n links and three signed statements; about 150 KB for 254 providers. Receipts take less than 300 KB. */
 export const MAX_PROOF_BYTES = 512 * 1024;
+
+/** Identities that one deposit is granted to: the whole list, 80 KB at most, travels with every change of it. */
+export const MAX_GRANTS = 256;
+
+/** A signed list of grants, its tag included. */
+export const MAX_GRANT_LIST_BYTES = 96 * 1024;
+
+/** A receipt is two digests, a name and a time. */
+export const MAX_RECEIPT_BYTES = 1024;
+
+/** An owner's request to destroy a deposit: its tag, and the id of the token. */
+export const MAX_DESTROY_REQUEST_BYTES = 4 * 1024;
+
+/** Token, manifest, the owner's request and one receipt. */
+export const MAX_DESTROYED_BYTES = 160 * 1024;

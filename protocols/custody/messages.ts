@@ -1,5 +1,5 @@
 /**
- * What custody peers say to each other. Asks: bind, seal, abandon, ready, show, list, locate.
+ * What custody peers say to each other. Asks: bind, seal, abandon, ready, show, list, locate, grant, grants, granted, destroy.
  * Channels: pour (chain deposit), collect and part (fanout deposit), copy (home to the keepers of copies), retrieve.
  * Bytes that are signed travel as byte strings, so that the signature is checked over what was received.
  */
@@ -9,7 +9,8 @@ import { MAX_REQUEST_BYTES } from "../identity/constants.ts";
 import { DEAL_ID_BYTES, MAX_DESCRIPTOR_BYTES, MAX_PROVIDERS, TOKEN_ID_BYTES } from "../rounds/constants.ts";
 import { MAX_LINK_BYTES, MAX_MANIFEST_BYTES, MAX_TOKEN_BYTES } from "../tokens/constants.ts";
 import { boundedBytes, fixedBytes, integer, text, timeMs } from "../wire/shape.ts";
-import { LIST_PAGE, MAX_PROOF_BYTES } from "./constants.ts";
+import { LIST_PAGE, MAX_DESTROYED_BYTES, MAX_GRANT_LIST_BYTES, MAX_PROOF_BYTES } from "./constants.ts";
+import { grantTermsShape } from "./grants.ts";
 
 const request = boundedBytes(2 * MAX_REQUEST_BYTES);
 const tokenId = fixedBytes(TOKEN_ID_BYTES);
@@ -31,6 +32,11 @@ export const closingContentShape = v.strictObject({
 export const retrieveContentShape = v.strictObject({ descriptor: boundedBytes(MAX_DESCRIPTOR_BYTES) });
 /** To give a deposit up, or a deal that was not bound yet (no token); the same request goes to every provider. */
 export const abandonContentShape = v.strictObject({ tokenId: v.nullable(tokenId), dealId: fixedBytes(DEAL_ID_BYTES) });
+/**
+ * To destroy a deposit that exists; the same request goes to every provider. The owner's request to give one up has another
+ * shape, so neither is ever taken for the other.
+ */
+export const destroyContentShape = v.strictObject({ tokenId });
 /** Questions name the provider that is asked, so that it cannot ask others in the owner's name. */
 export const showContentShape = v.strictObject({ tokenId, provider: text(64) });
 export const listContentShape = v.strictObject({ after: v.nullable(tokenId), provider: text(64) });
@@ -51,9 +57,36 @@ export const linkShape = v.strictObject({ link });
 
 export const readyShape = v.strictObject({ tokenId });
 export const readyAnswerShape = v.strictObject({ holdsShare: v.boolean(), holdsCiphertext: v.boolean() });
-export const showAnswerShape = v.strictObject({ proof: boundedBytes(MAX_PROOF_BYTES) });
+/** What is told of a deposit that is gone, to its owner only: `destroyed.ts`. */
+export const destroyedAnswerShape = v.strictObject({ destroyed: boundedBytes(MAX_DESTROYED_BYTES) });
+const showAnswerEntries = {
+  proof: boundedBytes(MAX_PROOF_BYTES),
+  /** What the owner lets the asker do; null for the owner itself. */
+  grant: v.nullable(grantTermsShape),
+};
+export const showAnswerShape = v.union([v.strictObject(showAnswerEntries), destroyedAnswerShape]);
+/** The owner's signed list as it is kept here now; null when there is none. */
+export const grantsAnswerShape = v.union([
+  v.strictObject({ list: v.nullable(boundedBytes(MAX_GRANT_LIST_BYTES)) }),
+  destroyedAnswerShape,
+]);
 export const listAnswerShape = v.strictObject({
   tokens: v.pipe(v.array(boundedBytes(MAX_TOKEN_BYTES)), v.maxLength(LIST_PAGE)),
+  more: v.boolean(),
+});
+/** Deposits of others that the asker may read. */
+export const grantedAnswerShape = v.strictObject({
+  deposits: v.pipe(
+    v.array(
+      v.strictObject({
+        token: boundedBytes(MAX_TOKEN_BYTES),
+        grant: grantTermsShape,
+        /** Of the list that the grant is in. */
+        version: integer(1, Number.MAX_SAFE_INTEGER),
+      }),
+    ),
+    v.maxLength(LIST_PAGE),
+  ),
   more: v.boolean(),
 });
 export const locateAnswerShape = v.strictObject({

@@ -1,4 +1,5 @@
 /** Asks all providers of a deposit whether they are there, and lets one wait for enough of them, not for all. */
+import { IntercloudError } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
 import type { PeerName } from "../../wire/transport.ts";
 import { CUSTODY_PROTOCOL } from "../constants.ts";
@@ -18,12 +19,15 @@ export interface ReadyProvider {
 export interface ReadySurvey {
   /** In the order in which they answered; grows while the survey runs. */
   readonly ready: readonly ReadyProvider[];
+  /** Those that answered and do not have the deposit (any more). */
+  readonly without: readonly PeerName[];
   /** Resolves when `enough` says so, or when everybody has answered or failed. */
   until(enough: (ready: readonly ReadyProvider[]) => boolean): Promise<void>;
 }
 
 export function surveyReady(user: CustodyUser, terms: DepositTerms, signal: AbortSignal): ReadySurvey {
   const ready: ReadyProvider[] = [];
+  const without: PeerName[] = [];
   let wake = Promise.withResolvers<void>();
   const asked = terms.roster.map(async (peer, i) => {
     try {
@@ -32,8 +36,10 @@ export function surveyReady(user: CustodyUser, terms: DepositTerms, signal: Abor
       const answer = await user.transport.ask(peer, CUSTODY_PROTOCOL, "ready", body, options);
       const { holdsShare, holdsCiphertext } = parseShape(readyAnswerShape, answer, "ready");
       if (holdsShare) ready.push({ peer, point: i + 1, holdsCiphertext });
-    } catch {
+      else without.push(peer);
+    } catch (error) {
       // Not there, or without the deposit: not ready. Too few of them is the caller's error to report.
+      if (error instanceof IntercloudError && error.status === "not-found") without.push(peer);
     }
     wake.resolve();
     wake = Promise.withResolvers();
@@ -44,6 +50,7 @@ export function surveyReady(user: CustodyUser, terms: DepositTerms, signal: Abor
   });
   return {
     ready,
+    without,
     async until(enough) {
       while (!over && !enough(ready)) await Promise.race([wake.promise, all]);
     },

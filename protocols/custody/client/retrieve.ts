@@ -7,11 +7,17 @@ import type { Token } from "../../tokens/token.ts";
 import type { TokenText } from "../../tokens/token-text.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import type { PeerName } from "../../wire/transport.ts";
+import { ASK_TIMEOUT_MS } from "../constants.ts";
+import { allows } from "../grants.ts";
+import type { Failure } from "./ask-all.ts";
 import { checkedMessage, WrongBytes } from "./checked-blocks.ts";
 import { fastestMembers, isEnough, membersKey, otherMembers, usable } from "./choose-members.ts";
-import { type FoundProof, findProof } from "./find-proof.ts";
+import { clockError } from "./clock-error.ts";
+import { destroyedError } from "./destroyed.ts";
+import { type FoundProof, findProof, grantExpired } from "./find-proof.ts";
 import { type ReadyProvider, type ReadySurvey, surveyReady } from "./ready-survey.ts";
 import { RoundFailure, roundBytes } from "./round.ts";
+import { askStanding } from "./standing.ts";
 import { type CustodyUser, notEnough } from "./user.ts";
 
 export interface RetrieveOptions {
@@ -52,12 +58,12 @@ const READER_STALL_MS = 15_000;
 
 /**
  * Resolves when there are enough providers to begin with.
- * @throws IntercloudError NO_SUCH_DEPOSIT, NOT_THE_OWNER, NOT_ENOUGH_PROVIDERS, NO_USER_SHARE; the message itself may throw
- * NOT_ENOUGH_PROVIDERS and WRONG_BYTES later.
+ * @throws IntercloudError NO_SUCH_DEPOSIT, DESTROYED, NOT_THE_OWNER, GRANT_EXPIRED, NOT_ENOUGH_PROVIDERS, NO_USER_SHARE; the
+ * message itself may throw these and WRONG_BYTES later.
  */
 export async function retrieve(user: CustodyUser, options: RetrieveOptions): Promise<Retrieval> {
   const signal = options.signal ?? new AbortController().signal;
-  const { proof } = await findProof(user, options.token, signal);
+  const { proof, grant } = await findProof(user, options.token, signal);
   requireChain(user, proof);
   const { terms } = proof;
   const { token } = terms;
@@ -73,11 +79,13 @@ export async function retrieve(user: CustodyUser, options: RetrieveOptions): Pro
     user,
     options,
     terms,
+    grant,
     userShare,
     route: options.route,
     count: token.threshold - (userShare === undefined ? 0 : 1),
     survey: surveyReady(user, terms, either),
     excluded: new Set(),
+    refusals: [],
     tried: new Set(),
     signal: either,
   };
@@ -94,6 +102,8 @@ interface Run {
   readonly user: CustodyUser;
   readonly options: RetrieveOptions;
   readonly terms: FoundProof["proof"]["terms"];
+  /** What the owner lets us do; null when we are the owner. */
+  readonly grant: FoundProof["grant"];
   readonly userShare: Uint8Array | undefined;
   route: Route;
   /** How many providers a round needs. */
@@ -101,6 +111,8 @@ interface Run {
   readonly survey: ReadySurvey;
   /** Providers that failed. */
   readonly excluded: Set<PeerName>;
+  /** Those of them that would not serve us. */
+  readonly refusals: Failure[];
   /** Sets of providers that gave wrong bytes. */
   readonly tried: Set<string>;
   readonly signal: AbortSignal;
@@ -146,7 +158,7 @@ async function nextMembers(run: Run, avoidTried: boolean): Promise<ReadyProvider
   const members = avoidTried ? otherMembers(candidates, count, tried, user.entropy) : fastestMembers(candidates, count);
   if (members !== undefined) return members;
   if (avoidTried && isEnough(candidates, count)) throw wrongForGood(run);
-  throw tooFew(run, candidates);
+  throw (await refused(run)) ?? (await destroyedMeanwhile(run)) ?? tooFew(run, candidates);
 }
 
 /** Who failed is replaced; what was wrong is tried with others. */
@@ -159,6 +171,11 @@ function learnFrom(run: Run, members: readonly ReadyProvider[], error: unknown):
       return;
     }
     run.excluded.add(error.peer);
+    if (error.status === "refused" || error.status === "expired") {
+      run.refusals.push({ peer: error.peer, error });
+      // A provider that has not heard of the grant yet does what it should.
+      if (run.grant !== null) return;
+    }
     run.options.onWarning?.({ kind: "replaced", peers: [error.peer] });
     return;
   }
@@ -177,6 +194,34 @@ function requireChain(user: CustodyUser, proof: FoundProof["proof"]): void {
   const names = broken.suspects.map((peer) => user.directory.nameOf(peer)).join(" or ");
   const message = `the chain of this deposit breaks at link ${broken.index}: ${broken.problem} (${names})`;
   throw new IntercloudError("CHAIN_BROKEN", "integrity", message, { peers: broken.suspects });
+}
+
+/** When so many providers refuse to serve us that the others cannot be enough, whoever else comes back. */
+async function refused({ user, terms, grant, count, refusals, signal }: Run): Promise<IntercloudError | undefined> {
+  if (terms.roster.length - refusals.length >= count) return undefined;
+  const clock = await clockError(user, refusals, signal);
+  if (clock !== undefined) return clock;
+  const cause = refusals[0]?.error;
+  const expired = refusals.find(({ error }) => error instanceof IntercloudError && error.status === "expired");
+  if (expired !== undefined) return grantExpired(expired.error);
+  const [code, why] =
+    grant !== null && !allows(grant, "retrieve")
+      ? [
+          "GRANT_PURPOSE",
+          "the owner's grant lets this identity see the deposit, not get it; ask for one to retrieve it",
+        ]
+      : ["NOT_THE_OWNER", "this identity does not own the deposit, and its grant was revoked or has not reached them"];
+  const message = `${refusals.length} of ${terms.roster.length} providers refuse: ${why}`;
+  return new IntercloudError(code, "refused", message, {}, cause);
+}
+
+/** When the owner asks for what it has destroyed at some providers, it should hear that rather than that they are missing. */
+async function destroyedMeanwhile(run: Run): Promise<IntercloudError | undefined> {
+  const { user, terms, survey, excluded, signal } = run;
+  if (terms.token.owner !== user.session.identity) return undefined;
+  const peers = new Set([...survey.without, ...excluded]);
+  const { destroyed } = await askStanding(user, terms, [...peers], { timeoutMs: ASK_TIMEOUT_MS, signal });
+  return destroyed.size > 0 ? destroyedError([...destroyed.values()]) : undefined;
 }
 
 function tooFew(run: Run, candidates: readonly ReadyProvider[]): IntercloudError {

@@ -10,7 +10,7 @@ import type { ActiveDeposits } from "./active.ts";
 import {
   burnDeposit,
   ciphertextName,
-  loadDeposit,
+  findDeposit,
   removeOrphans,
   type StoredDeposit,
   unsealedDeposits,
@@ -19,11 +19,11 @@ import type { CustodyProvider } from "./provider.ts";
 
 /** After a step failed. A deposit that was sealed meanwhile, or is gone, stays as it is. */
 export async function burnUnsealed(provider: CustodyProvider, tokenId: Uint8Array): Promise<void> {
-  const found = await find(provider, tokenId);
+  const found = await findDeposit(provider.store, tokenId);
   // Abandoned meanwhile: what the step has stored after that belongs to nothing.
   if (found === undefined) return await provider.store.bodies.remove(ciphertextName(tokenId));
   await withDeal(provider.store, found.terms.manifest.dealId, async () => {
-    const deposit = await find(provider, tokenId);
+    const deposit = await findDeposit(provider.store, tokenId);
     if (deposit === undefined || deposit.record.state === "sealed") return;
     await burnDeposit(provider.store, deposit);
     provider.observe({ kind: "burnt", tokenId });
@@ -31,8 +31,9 @@ export async function burnUnsealed(provider: CustodyProvider, tokenId: Uint8Arra
 }
 
 /**
- * The owner gives a deposit up that did not become one. Done whatever its state is; nothing there is fine, too. A deal that is
- * not bound yet goes as well, so that a bind which comes after this finds nothing: only the peers of the deal and its user know its id.
+ * The owner gives a deposit up that did not become one: some providers may have sealed it all the same. Done whatever its state
+ * is, and without a receipt, because there never was a deposit to destroy; nothing there is fine, too. A deal that is not bound yet
+ * goes as well, so that a bind which comes after this finds nothing: only the peers of the deal and its user know its id.
  */
 export async function abandon(provider: CustodyProvider, active: ActiveDeposits, body: CborValue): Promise<CborValue> {
   const message = parseShape(requestShape, body, "abandon");
@@ -42,7 +43,7 @@ export async function abandon(provider: CustodyProvider, active: ActiveDeposits,
   const { store } = provider;
   const found = await findOwn(provider, request.identity, tokenId, dealId);
   provider.replayGuard.admit(request, nowMs);
-  if (found !== undefined) await active.stop(found.terms.tokenId);
+  if (found !== undefined) await active.stop(found.terms.tokenId, "the owner gave this deposit up");
   await withDeal(store, dealId, async () => {
     const deposit = await findOwn(provider, request.identity, tokenId, dealId);
     if (deposit !== undefined) {
@@ -62,7 +63,7 @@ async function findOwn(
   tokenId: Uint8Array | null,
   dealId: Uint8Array,
 ): Promise<StoredDeposit | undefined> {
-  const found = tokenId === null ? undefined : await find(provider, tokenId);
+  const found = tokenId === null ? undefined : await findDeposit(provider.store, tokenId);
   if (found === undefined) return undefined;
   if (found.terms.token.owner !== identity) {
     throw new IntercloudError("NOT_THE_OWNER", "refused", "only the owner can give up a deposit");
@@ -82,14 +83,5 @@ export async function sweepDeposits(provider: CustodyProvider, atStart: boolean)
   for await (const { record, terms } of unsealedDeposits(provider.store)) {
     const expired = terms.manifest.expiresAtMs < provider.clock.nowMs();
     if (expired || (atStart && record.state === "bound")) await burnUnsealed(provider, terms.tokenId);
-  }
-}
-
-async function find(provider: CustodyProvider, tokenId: Uint8Array): Promise<StoredDeposit | undefined> {
-  try {
-    return await loadDeposit(provider.store, tokenId);
-  } catch (error) {
-    if (error instanceof IntercloudError && error.code === "NO_SUCH_DEPOSIT") return undefined;
-    throw error;
   }
 }

@@ -14,6 +14,7 @@ import { IntercloudError } from "../../wire/errors.ts";
 import { boundedBytes, integer, parseShape } from "../../wire/shape.ts";
 import { MAX_PROOF_BYTES } from "../constants.ts";
 import { type DepositTerms, readTerms } from "../deposit-terms.ts";
+import { forgottenGrants } from "./grant-record.ts";
 
 const recordShape = v.strictObject({
   version: v.literal(1),
@@ -63,15 +64,18 @@ export function depositChange(tokenId: Uint8Array, record: DepositRecord): Chang
 
 /** @throws IntercloudError NO_SUCH_DEPOSIT. */
 export async function loadDeposit(store: Store, tokenId: Uint8Array): Promise<StoredDeposit> {
+  const deposit = await findDeposit(store, tokenId);
+  if (deposit !== undefined) return deposit;
+  throw new IntercloudError(
+    "NO_SUCH_DEPOSIT",
+    "not-found",
+    "there is no such deposit here; it may be at another provider",
+  );
+}
+
+export async function findDeposit(store: Store, tokenId: Uint8Array): Promise<StoredDeposit | undefined> {
   const value = await store.get(RECORD_PREFIX + hexOf(tokenId));
-  if (value === undefined) {
-    throw new IntercloudError(
-      "NO_SUCH_DEPOSIT",
-      "not-found",
-      "there is no such deposit here; it may be at another provider",
-    );
-  }
-  return stored(readRecord(value));
+  return value === undefined ? undefined : stored(readRecord(value));
 }
 
 function readRecord(value: Uint8Array): DepositRecord {
@@ -82,13 +86,20 @@ function stored(record: DepositRecord): StoredDeposit {
   return { record, terms: readTerms(checkKeptRequest(record.request, "deposit"), record.manifest) };
 }
 
-/** Forgets a deposit: seed, correction, ciphertext and record. The deal's id stays burnt for ever. */
-export async function burnDeposit(store: Store, { terms, record }: StoredDeposit): Promise<void> {
-  const { tokenId, token, manifest } = terms;
-  const changes: Change[] = [{ kind: "delete", key: RECORD_PREFIX + hexOf(tokenId) }];
-  if (record.state === "sealed") changes.push({ kind: "delete", key: ownerKey(token.owner, tokenId) });
-  await burnDeal(store, manifest.dealId, changes);
+/** Forgets a deposit: seed, correction, ciphertext, grants and record. The deal's id stays burnt for ever. */
+export async function burnDeposit(store: Store, deposit: StoredDeposit): Promise<void> {
+  const { tokenId, manifest } = deposit.terms;
+  await burnDeal(store, manifest.dealId, await forgottenChanges(store, deposit));
   await store.bodies.remove(ciphertextName(tokenId));
+}
+
+/** What forgets all records of a deposit but that of its deal. */
+export async function forgottenChanges(store: Store, { terms, record }: StoredDeposit): Promise<Change[]> {
+  const { tokenId, token } = terms;
+  const changes = await forgottenGrants(store, tokenId);
+  changes.push({ kind: "delete", key: RECORD_PREFIX + hexOf(tokenId) });
+  if (record.state === "sealed") changes.push({ kind: "delete", key: ownerKey(token.owner, tokenId) });
+  return changes;
 }
 
 /** Lists a sealed deposit under its owner. */

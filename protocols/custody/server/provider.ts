@@ -40,4 +40,5 @@ export interface CustodyLimits {
 /** What the node logs and counts. No secrets, no text from a peer. */
 export type CustodyEvent =
   | { readonly kind: "bound" | "linked" | "sealed" | "burnt" | "copied"; readonly tokenId: Uint8Array }
+  | { readonly kind: "granted" | "revoked" | "destroyed"; readonly tokenId: Uint8Array }
   | { readonly kind: "served"; readonly tokenId: Uint8Array; readonly lengthBytes: number };

@@ -7,8 +7,10 @@ import type { Context, PeerName } from "../../wire/transport.ts";
 import { LIST_PAGE, RESERVED_DISK_BYTES } from "../constants.ts";
 import { depositContentShape, listContentShape, readyShape, requestShape, showContentShape } from "../messages.ts";
 import { encodeProof } from "../proof.ts";
+import { requireReader } from "./access.ts";
 import { loadDeposit, ownedTokens } from "./deposit-record.ts";
 import type { CustodyProvider } from "./provider.ts";
+import { destroyedAnswer } from "./tombstone.ts";
 
 /** Whether we would take part in a deposit now. */
 export async function hello(provider: CustodyProvider): Promise<CborValue> {
@@ -29,15 +31,18 @@ export async function show(provider: CustodyProvider, body: CborValue): Promise<
   const request = checkRequest(message.request, "read", provider.clock.nowMs());
   const { tokenId, provider: asked } = parseShape(showContentShape, request.content, "show request");
   requireAsked(provider, asked);
-  const { record, terms } = await loadDeposit(provider.store, tokenId);
-  if (record.state !== "sealed" || record.keeping === null || record.closing === null) {
+  const gone = await destroyedAnswer(provider.store, tokenId, request.identity);
+  if (gone !== undefined) return gone;
+  const deposit = await loadDeposit(provider.store, tokenId);
+  const grant = await requireReader(provider, deposit, request.identity, "show");
+  const { manifest, links, keeping, closing } = deposit.record;
+  if (keeping === null || closing === null) {
     throw new IntercloudError("NO_SUCH_DEPOSIT", "not-found", "this deposit was never completed");
   }
-  if (terms.token.owner !== request.identity) {
-    throw new IntercloudError("NOT_THE_OWNER", "refused", "only the owner may see this deposit");
-  }
-  const { manifest, links, keeping, closing } = record;
-  return { proof: encodeProof({ request: record.request, manifest, links, keeping, closing }) };
+  return {
+    proof: encodeProof({ request: deposit.record.request, manifest, links, keeping, closing }),
+    grant: grant && { purposes: grant.purposes, expiresAtMs: grant.expiresAtMs },
+  };
 }
 
 /** The asker's own deposits, a page at a time, in the order of their ids. */
@@ -58,7 +63,7 @@ export async function list(provider: CustodyProvider, body: CborValue): Promise<
 }
 
 /** A question that was put to another provider is not passed on to us in the owner's name. */
-function requireAsked(provider: CustodyProvider, asked: PeerName): void {
+export function requireAsked(provider: CustodyProvider, asked: PeerName): void {
   if (asked === provider.transport.peer) return;
   throw new IntercloudError("NOT_ASKED", "refused", "this question was put to another provider");
 }

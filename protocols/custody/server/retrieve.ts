@@ -1,10 +1,12 @@
 /**
- * A provider's part in a retrieval. Every provider checks the owner's request for itself. In the fanout route the user asks each
+ * A provider's part in a retrieval. Every provider checks for itself that the owner asks, or somebody whom the owner lets. In the fanout route the user asks each
  * member; in the chain route it asks the last one, who asks the one before, and so on to the first, who has the ciphertext.
  * Either way a member gives out nothing but what came in (or nothing), its layer and its mask, added up.
  */
 import { pipe } from "it-pipe";
 import { equalBytes } from "../../crypto/digest.ts";
+import { hexOf } from "../../dealing/held-deal.ts";
+import type { Identity } from "../../identity/identity.ts";
 import { checkRequest } from "../../identity/request.ts";
 import { decodeDescriptor, descriptorHash, type RoundDescriptor } from "../../rounds/descriptor.ts";
 import { zeros } from "../../rounds/layer.ts";
@@ -16,12 +18,20 @@ import { abortOn } from "../abort-on.ts";
 import { CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS } from "../constants.ts";
 import type { DepositTerms } from "../deposit-terms.ts";
 import { requestShape, retrieveContentShape } from "../messages.ts";
+import { requireReader } from "./access.ts";
+import type { ActiveDeposits } from "./active.ts";
 import { ciphertextName, loadDeposit, type StoredDeposit } from "./deposit-record.ts";
 import { ownLayer } from "./own-layer.ts";
 import type { CustodyProvider } from "./provider.ts";
 
+/** How the steps of an identity's retrievals begin, for `ActiveDeposits`. */
+export function retrievalsOf(identity: Identity): string {
+  return `retrieve ${identity} `;
+}
+
 export async function retrieve(
   provider: CustodyProvider,
+  active: ActiveDeposits,
   channel: Channel,
   header: CborValue,
   context: Context,
@@ -32,21 +42,50 @@ export async function retrieve(
   const content = parseShape(retrieveContentShape, request.content, "retrieve request");
   const descriptor = decodeDescriptor(content.descriptor);
   const deposit = await loadDeposit(provider.store, descriptor.tokenId);
-  requireOwner(deposit, request.identity);
+  await requireReader(provider, deposit, request.identity, "retrieve");
   requireRound(deposit.terms, descriptor, nowMs);
   requireAsker(descriptor, provider.transport.peer, context.from);
   provider.replayGuard.admit(request, nowMs);
 
-  const transform = await ownLayer(provider, descriptor, descriptorHash(content.descriptor));
-  const release = abortOn(context.signal, channel);
-  const input = await openInput(provider, deposit, descriptor, message.request, context.signal);
+  // Under way before the share is loaded: a destroy that comes after this ends it, one that came before has taken the share.
+  const step = retrievalsOf(request.identity) + hexOf(request.nonce);
+  await active.run(descriptor.tokenId, step, context.signal, async (signal) => {
+    await serve(
+      provider,
+      deposit,
+      channel,
+      { descriptor, content: content.descriptor, request: message.request },
+      signal,
+    );
+  });
+}
+
+interface Round {
+  readonly descriptor: RoundDescriptor;
+  /** The descriptor as it came, which the masks are bound to. */
+  readonly content: Uint8Array;
+  readonly request: Uint8Array;
+}
+
+async function serve(
+  provider: CustodyProvider,
+  deposit: StoredDeposit,
+  channel: Channel,
+  { descriptor, content, request }: Round,
+  signal: AbortSignal,
+): Promise<void> {
+  const release = abortOn(signal, channel);
   try {
-    const sent = await pipe(input.bytes, transform, (source: AsyncIterable<Uint8Array>) => channel.sendBody(source));
-    await channel.close();
-    provider.observe({ kind: "served", tokenId: descriptor.tokenId, lengthBytes: sent.lengthBytes });
-  } catch (error) {
-    input.before?.abort(error);
-    throw error;
+    const transform = await ownLayer(provider, descriptor, descriptorHash(content));
+    const input = await openInput(provider, deposit, descriptor, request, signal);
+    try {
+      const sent = await pipe(input.bytes, transform, (source: AsyncIterable<Uint8Array>) => channel.sendBody(source));
+      await channel.close();
+      provider.observe({ kind: "served", tokenId: descriptor.tokenId, lengthBytes: sent.lengthBytes });
+    } catch (error) {
+      input.before?.abort(error);
+      throw error;
+    }
   } finally {
     release();
   }
@@ -97,15 +136,6 @@ async function* take(source: AsyncIterable<Uint8Array>, lengthBytes: number): As
   }
   if (leftBytes > 0) {
     throw new IntercloudError("BODY_DAMAGED", "damaged", "our copy of this ciphertext is shorter than it should be");
-  }
-}
-
-function requireOwner({ record, terms }: StoredDeposit, identity: string): void {
-  if (record.state !== "sealed") {
-    throw new IntercloudError("NO_SUCH_DEPOSIT", "not-found", "this deposit was never completed");
-  }
-  if (terms.token.owner !== identity) {
-    throw new IntercloudError("NOT_THE_OWNER", "refused", "only the owner may have this deposit");
   }
 }
 
