@@ -83,7 +83,8 @@ export function createNode({ directory, config, keys, log, alsoServe }: NodeOpti
   let startedAtMs: number | undefined;
   let stopping = false;
   let storeDamaged = false;
-  let burnt = false;
+  // What was burnt before a crash may still be in the store's files.
+  let burnt = true;
   const onRemove = () => {
     burnt = true;
   };
@@ -184,7 +185,7 @@ export function createNode({ directory, config, keys, log, alsoServe }: NodeOpti
           announce: (tokenId) => discovery.found?.announce(tokenId),
           limits: config,
           observe(event) {
-            if (event.kind === "burnt") discovery.found?.withdraw(event.tokenId);
+            if (event.kind === "burnt" || event.kind === "destroyed") discovery.found?.withdraw(event.tokenId);
             events.onCustodyEvent(event);
           },
         });
