@@ -35,7 +35,7 @@ export const COMMAND_TABLE: CommandTable = {
     },
     {
       name: "list",
-      summary: "list the deposits of this home's identity",
+      summary: "list the deposits of this home's identity, and those that others let it read",
       load: () => import("../client/commands/list.ts"),
     },
     {
@@ -45,13 +45,28 @@ export const COMMAND_TABLE: CommandTable = {
     },
     {
       name: "verify",
-      summary: "check a deposit's chain of signatures",
+      summary: "check a deposit's chain of signatures, or the receipts of one that was destroyed",
       load: () => import("../client/commands/verify.ts"),
     },
     {
       name: "trace",
       summary: "follow a deposit along its chain and name the first link that breaks",
       load: () => import("../client/commands/trace.ts"),
+    },
+    {
+      name: "grant",
+      summary: "let another identity read a deposit",
+      load: () => import("../client/commands/grant.ts"),
+    },
+    {
+      name: "revoke",
+      summary: "end what grant allowed; what was got before stays got",
+      load: () => import("../client/commands/revoke.ts"),
+    },
+    {
+      name: "destroy",
+      summary: "have the providers destroy a deposit; cannot be undone",
+      load: () => import("../client/commands/destroy.ts"),
     },
     {
       name: "id new",
