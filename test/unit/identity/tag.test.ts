@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { newSigner } from "../../../protocols/crypto/signing.ts";
-import { CLOCK_SKEW_MS, MAX_TAG_BYTES } from "../../../protocols/identity/constants.ts";
+import { CLOCK_SKEW_MS, MAX_TAG_BYTES, PURPOSES } from "../../../protocols/identity/constants.ts";
 import { identityOfKey, keyOfIdentity } from "../../../protocols/identity/identity.ts";
 import { checkTag, openSession } from "../../../protocols/identity/tag.ts";
 import type { CborValue } from "../../../protocols/wire/codec.ts";
@@ -65,7 +65,7 @@ describe("a tag", () => {
     ["another version", { version: 2 }],
     ["no purposes", { purposes: [] }],
     ["an unknown purpose", { purposes: ["deposit", "everything"] }],
-    ["more purposes than there are", { purposes: Array.from({ length: 6 }, () => "deposit") }],
+    ["more purposes than there are", { purposes: Array.from({ length: PURPOSES.length + 1 }, () => "deposit") }],
     ["purposes that are text", { purposes: "deposit" }],
     ["a short session key", { sessionKey: new Uint8Array(31) }],
     ["a long session key", { sessionKey: new Uint8Array(33) }],
