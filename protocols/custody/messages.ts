@@ -74,6 +74,11 @@ export const listAnswerShape = v.strictObject({
   tokens: v.pipe(v.array(boundedBytes(MAX_TOKEN_BYTES)), v.maxLength(LIST_PAGE)),
   more: v.boolean(),
 });
+/** The list as it is kept here after a new one was offered, and the one that made way for it without the owner knowing it. */
+export const grantAnswerShape = v.strictObject({
+  list: boundedBytes(MAX_GRANT_LIST_BYTES),
+  replaced: v.nullable(boundedBytes(MAX_GRANT_LIST_BYTES)),
+});
 /** Deposits of others that the asker may read. */
 export const grantedAnswerShape = v.strictObject({
   deposits: v.pipe(

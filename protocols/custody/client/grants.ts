@@ -23,7 +23,7 @@ import {
   orderedPurposes,
   requireGrantable,
 } from "../grants.ts";
-import { grantsAnswerShape } from "../messages.ts";
+import { grantAnswerShape } from "../messages.ts";
 import { askAll } from "./ask-all.ts";
 import { clockError } from "./clock-error.ts";
 import { destroyedError } from "./destroyed.ts";
@@ -67,11 +67,11 @@ export async function grant(user: CustodyUser, options: GrantOptions): Promise<G
   requireGrantable(terms.token);
   const standing = await currentStanding(user, terms, signal);
   if (standing.destroyed.size > 0) throw destroyedError([...standing.destroyed.values()]);
-  const before = standing.newest?.list;
-  const list = before?.grants.some((each) => sameGrant(each, entry))
-    ? before
-    : nextList(terms, before, [...othersIn(before, identity, nowMs), entry], nowMs);
-  return await putToAll(user, terms, standing, list, { needed: terms.token.threshold, what: "granted", signal });
+  const change: Change = (before) => {
+    if (before?.grants.some((each) => sameGrant(each, entry))) return before;
+    return nextList(terms, before, [...othersIn(before, identity, nowMs), entry], nowMs);
+  };
+  return await putToAll(user, terms, standing, { change, needed: terms.token.threshold, what: "granted", signal });
 }
 
 /** @throws IntercloudError NO_SUCH_GRANT, NOT_THE_OWNER, GRANTS_CHANGED, and NOT_ENOUGH_PROVIDERS when fewer than n-t+1 took it. */
@@ -81,13 +81,21 @@ export async function revoke(user: CustodyUser, options: RevokeOptions): Promise
   keyOfIdentity(identity);
   const terms = await ownTerms(user, options);
   const standing = await currentStanding(user, terms, signal);
-  const before = standing.newest?.list;
-  const isNamed = before?.grants.some((each) => each.identity === identity) === true;
+  const newest = standing.newest?.list;
+  const isNamed = (list: GrantList | undefined) => list?.grants.some((each) => each.identity === identity) === true;
   // Not in the newest list, but some have an older one: an earlier revoke did not reach them.
-  if (before === undefined || (!isNamed && haveIt(standing, before) === terms.roster.length))
-    throw noSuchGrant(identity);
-  const list = isNamed ? nextList(terms, before, othersIn(before, identity, nowMs), nowMs) : before;
-  return await putToAll(user, terms, standing, list, { needed: neededToDestroy(terms.token), what: "revoked", signal });
+  const nothingToDo = !isNamed(newest) && (newest === undefined || haveIt(standing, newest) === terms.roster.length);
+  if (nothingToDo) throw noSuchGrant(identity);
+  const change: Change = (before) => {
+    if (before !== undefined && !isNamed(before)) return before;
+    return nextList(terms, before, othersIn(before, identity, nowMs), nowMs);
+  };
+  return await putToAll(user, terms, standing, {
+    change,
+    needed: neededToDestroy(terms.token),
+    what: "revoked",
+    signal,
+  });
 }
 
 /** Brings the newest list to those that answered and have an older one. For whoever looked anyway; tells of no failure. */
@@ -145,29 +153,44 @@ function nextList(
   return { tokenId: terms.tokenId, version: (before?.version ?? 0) + 1, madeAtMs: nowMs, grants: ordered };
 }
 
+/** Makes the list that is wanted from the newest one; the same list when nothing is to be changed. */
+type Change = (before: GrantList | undefined) => GrantList;
+
 interface Put {
+  readonly change: Change;
   readonly needed: number;
   readonly what: "granted" | "revoked";
   readonly signal: AbortSignal;
 }
 
+/** Two clients of one owner that change the grants at the same time are done after two tries each. */
+const MAX_TRIES = 5;
+
 async function putToAll(
   user: CustodyUser,
   terms: DepositTerms,
   standing: Standing,
-  list: GrantList,
-  { needed, what, signal }: Put,
+  { change, needed, what, signal }: Put,
 ): Promise<GrantsChanged> {
   // Also to those that did not answer before: they may be back.
   const peers = terms.roster.filter((peer) => !standing.destroyed.has(peer));
-  const { took, newer } = await putTo(user, terms, peers, list, signal);
-  signal.throwIfAborted();
-  if (newer) {
-    const message =
-      "the grants of this deposit were changed by somebody else at the same time; look with show, and try again";
-    throw new IntercloudError("GRANTS_CHANGED", "conflict", message);
+  let list = change(standing.newest?.list);
+  let outcome = await putTo(user, terms, peers, list, signal);
+  for (let tries = 1; outcome.unknown !== undefined; tries += 1) {
+    signal.throwIfAborted();
+    if (tries === MAX_TRIES) {
+      const message =
+        "the grants of this deposit are being changed by somebody else as well; look with show, and try again";
+      throw new IntercloudError("GRANTS_CHANGED", "conflict", message);
+    }
+    // The same change once more, on top of the one that we did not know of.
+    const { version } = list;
+    const next = change(outcome.unknown);
+    list = { ...next, version: Math.max(version, outcome.unknown.version) + 1 };
+    outcome = await putTo(user, terms, peers, list, signal);
   }
-  const reached = terms.roster.filter((peer) => took.has(peer) || standing.destroyed.has(peer));
+  signal.throwIfAborted();
+  const reached = terms.roster.filter((peer) => outcome.took.has(peer) || standing.destroyed.has(peer));
   const missing = terms.roster.filter((peer) => !reached.includes(peer));
   if (reached.length >= needed) return { list, reached, missing, needed };
   const names = missing.map((peer) => user.directory.nameOf(peer)).join(", ");
@@ -178,30 +201,42 @@ async function putToAll(
   throw new IntercloudError("NOT_ENOUGH_PROVIDERS", "unreachable", message, details);
 }
 
+interface PutOutcome {
+  readonly took: ReadonlySet<PeerName>;
+  /** The newest list that was somewhere and that ours was not made from. */
+  readonly unknown: GrantList | undefined;
+}
+
 async function putTo(
   user: CustodyUser,
   terms: DepositTerms,
   peers: readonly PeerName[],
   list: GrantList,
   signal: AbortSignal,
-): Promise<{ readonly took: ReadonlySet<PeerName>; readonly newer: boolean }> {
+): Promise<PutOutcome> {
   // Signed afresh, also when the list is an old one: providers take no request that is older than a few minutes.
   const request = signedRequest(user, "grant", { ...list, grants: list.grants.map((each) => ({ ...each })) });
   const { answers } = await askAll(user, peers, "grant", { request }, { timeoutMs: ASK_TIMEOUT_MS, signal });
   const took = new Set<PeerName>();
-  let newer = false;
+  let unknown: GrantList | undefined;
   for (const [peer, answer] of answers) {
     try {
-      const there = parseShape(grantsAnswerShape, answer, "grant");
-      if ("destroyed" in there || there.list === null) continue;
-      const order = compareGrants(readListAt(peer, terms, there.list).list, list);
+      const there = parseShape(grantAnswerShape, answer, "grant");
+      const kept = readListAt(peer, terms, there.list).list;
+      const replaced = there.replaced === null ? undefined : readListAt(peer, terms, there.replaced).list;
+      const order = compareGrants(kept, list);
       if (order === 0) took.add(peer);
-      newer ||= order > 0;
+      const other = order > 0 ? kept : replaced;
+      if (other !== undefined && other.version >= list.version) unknown = newer(unknown, other);
     } catch {
       // What it says it has is not a list of the owner's: it counts as one that did not take it.
     }
   }
-  return { took, newer };
+  return { took, unknown };
+}
+
+function newer(a: GrantList | undefined, b: GrantList): GrantList {
+  return a === undefined || compareGrants(b, a) > 0 ? b : a;
 }
 
 /** At how many providers the list, or nothing any more, is. */

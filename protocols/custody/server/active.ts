@@ -13,8 +13,11 @@ export interface ActiveDeposits {
     outer: AbortSignal,
     action: (signal: AbortSignal) => Promise<T>,
   ): Promise<T>;
-  /** Ends the steps of the deposit whose names begin with `steps`, all by default, and waits until they have ended. */
-  stop(tokenId: Uint8Array, why: string, steps?: string): Promise<void>;
+  /**
+   * Ends the steps of the deposit whose names begin with `steps`, all by default, and waits until they have ended. Whoever takes
+   * part in them is told the status of `reason`.
+   */
+  stop(tokenId: Uint8Array, reason: IntercloudError, steps?: string): Promise<void>;
 }
 
 export function createActiveDeposits(): ActiveDeposits {
@@ -34,9 +37,8 @@ export function createActiveDeposits(): ActiveDeposits {
         running.delete(key);
       }
     },
-    async stop(tokenId, why, steps = "") {
+    async stop(tokenId, reason, steps = "") {
       const stopped = [...running].filter(([key]) => key.startsWith(`${hexOf(tokenId)} ${steps}`));
-      const reason = new IntercloudError("STOPPED_BY_OWNER", "cancelled", why);
       for (const [, step] of stopped) step.controller.abort(reason);
       await Promise.allSettled(stopped.map(([, step]) => step.done));
     },

@@ -43,7 +43,8 @@ export async function abandon(provider: CustodyProvider, active: ActiveDeposits,
   const { store } = provider;
   const found = await findOwn(provider, request.identity, tokenId, dealId);
   provider.replayGuard.admit(request, nowMs);
-  if (found !== undefined) await active.stop(found.terms.tokenId, "the owner gave this deposit up");
+  const reason = new IntercloudError("ABANDONED", "cancelled", "the owner abandoned this deposit");
+  if (found !== undefined) await active.stop(found.terms.tokenId, reason);
   await withDeal(store, dealId, async () => {
     const deposit = await findOwn(provider, request.identity, tokenId, dealId);
     if (deposit !== undefined) {

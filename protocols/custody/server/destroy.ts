@@ -7,6 +7,7 @@ import { burntDealChanges, finishBurn, loadHeldDeal, withDeal } from "../../deal
 import { type CheckedRequest, checkRequest } from "../../identity/request.ts";
 import { encodeToken } from "../../tokens/token.ts";
 import type { CborValue } from "../../wire/codec.ts";
+import { IntercloudError } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
 import { type CheckedDestroyed, type Destroyed, encodeDestroyed, readDestroyed } from "../destroyed.ts";
 import { destroyContentShape, requestShape } from "../messages.ts";
@@ -29,7 +30,7 @@ export async function destroy(provider: CustodyProvider, active: ActiveDeposits,
   const destroyed =
     (await loadTombstone(store, tokenId)) ?? (await forget(provider, tokenId, message.request, request));
   requireOwner(destroyed.token.owner, request.identity);
-  await active.stop(tokenId, "the owner destroyed this deposit");
+  await active.stop(tokenId, new IntercloudError("DESTROYED", "cancelled", "the owner destroyed this deposit"));
   const { dealId } = destroyed.token;
   await withDeal(store, dealId, () => finishBurn(store, dealId));
   await store.bodies.remove(ciphertextName(tokenId));

@@ -3,6 +3,7 @@ import { withDeal } from "../../dealing/held-deal.ts";
 import { checkRequest } from "../../identity/request.ts";
 import { encodeToken } from "../../tokens/token.ts";
 import type { CborValue } from "../../wire/codec.ts";
+import { IntercloudError } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
 import { LIST_PAGE } from "../constants.ts";
 import {
@@ -25,7 +26,8 @@ import { retrievalsOf } from "./retrieve.ts";
 import { destroyedAnswer } from "./tombstone.ts";
 
 /**
- * Takes a list when it is newer than what is here, and answers with what is here then. The request names no provider and is not
+ * Takes a list when it is newer than what is here, and answers with what is here then, and with the list that it replaced if the
+ * owner did not know that one when it made this: two clients of the owner were at it at the same time. The request names no provider and is not
  * remembered: whoever sends it on does what the owner wants, and after a newer list it changes nothing.
  */
 export async function grant(provider: CustodyProvider, active: ActiveDeposits, body: CborValue): Promise<CborValue> {
@@ -34,10 +36,10 @@ export async function grant(provider: CustodyProvider, active: ActiveDeposits, b
   const { tokenId } = offered.list;
   const { terms } = await loadDeposit(provider.store, tokenId);
   const { before, now } = await withDeal(provider.store, terms.manifest.dealId, () => take(provider, offered));
-  for (const identity of shutOut(before, now)) {
-    await active.stop(tokenId, "the owner revoked the grant of whoever asked for this", retrievalsOf(identity));
-  }
-  return { list: now.request };
+  const reason = new IntercloudError("GRANT_REVOKED", "refused", "the owner revoked the grant that this went by");
+  for (const identity of shutOut(before, now)) await active.stop(tokenId, reason, retrievalsOf(identity));
+  const unknown = before !== undefined && now !== before && before.list.version >= now.list.version;
+  return { list: now.request, replaced: unknown ? before.request : null };
 }
 
 /** Call it under `withDeal`. */
