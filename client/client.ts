@@ -112,7 +112,7 @@ export interface Client extends AsyncDisposable {
   /**
    * Lets another identity read a deposit of ours. Rejects when fewer than t providers took the grant; those that missed it get it at
    * the next `grant`, `revoke` or `show`.
-   * @throws IntercloudError BAD_IDENTITY, GRANT_TO_OWNER, EXPIRY_PAST, NOT_GRANTABLE, NOT_THE_OWNER, NOT_ENOUGH_PROVIDERS ...
+   * @throws IntercloudError BAD_IDENTITY, GRANT_TO_SELF, EXPIRY_PAST, NOT_GRANTABLE, NOT_THE_OWNER, NOT_ENOUGH_PROVIDERS ...
    */
   grant(tokenText: string, identity: Identity, options?: GrantCallOptions): Promise<GrantsChanged>;
   /** The same, when fewer than n-t+1 took it. @throws IntercloudError NO_SUCH_GRANT, NOT_THE_OWNER, NOT_ENOUGH_PROVIDERS ... */

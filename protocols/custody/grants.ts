@@ -48,14 +48,14 @@ export interface SignedGrantList {
 
 /**
  * The list in a request that was checked.
- * @throws IntercloudError BAD_MESSAGE, BAD_GRANTS, BAD_IDENTITY, GRANT_TO_OWNER.
+ * @throws IntercloudError BAD_MESSAGE, BAD_GRANTS, BAD_IDENTITY, GRANT_TO_SELF.
  */
 export function grantListOf(request: Uint8Array, checked: CheckedRequest): SignedGrantList {
   const list = parseShape(grantListShape, checked.content, "grant request");
   if (list.madeAtMs > checked.issuedAtMs) throw badGrants("the list is made later than it is signed");
   for (const [i, { identity, purposes }] of list.grants.entries()) {
     keyOfIdentity(identity);
-    if (identity === checked.identity) throw grantToOwner();
+    if (identity === checked.identity) throw grantToSelf();
     const before = list.grants[i - 1]?.identity;
     if (before !== undefined && before >= identity) throw badGrants("its identities are not in order, each once");
     if (orderedPurposes(purposes).join() !== purposes.join())
@@ -90,9 +90,9 @@ export function isExpired({ expiresAtMs }: Pick<GrantTerms, "expiresAtMs">, nowM
   return expiresAtMs !== null && nowMs > expiresAtMs;
 }
 
-export function grantToOwner(): IntercloudError {
-  const message = "this identity owns the deposit and may read it without a grant; name another one";
-  return new IntercloudError("GRANT_TO_OWNER", "refused", message);
+export function grantToSelf(): IntercloudError {
+  const message = "this is your own identity: an owner needs no grant, and nobody else can make one; name another one";
+  return new IntercloudError("GRANT_TO_SELF", "refused", message);
 }
 
 /** Grants are for deposits that any t providers can hand out. */

@@ -18,7 +18,7 @@ import {
   type Grant,
   type GrantList,
   type GrantPurpose,
-  grantToOwner,
+  grantToSelf,
   isExpired,
   orderedPurposes,
   requireGrantable,
@@ -53,7 +53,7 @@ export interface GrantsChanged {
 }
 
 /**
- * @throws IntercloudError BAD_IDENTITY, GRANT_TO_OWNER, EXPIRY_PAST, NOT_GRANTABLE, NOT_THE_OWNER, DESTROYED, TOO_MANY_GRANTS,
+ * @throws IntercloudError BAD_IDENTITY, GRANT_TO_SELF, EXPIRY_PAST, NOT_GRANTABLE, NOT_THE_OWNER, DESTROYED, TOO_MANY_GRANTS,
  * GRANTS_CHANGED, and NOT_ENOUGH_PROVIDERS when fewer than t took it.
  */
 export async function grant(user: CustodyUser, options: GrantOptions): Promise<GrantsChanged> {
@@ -61,7 +61,7 @@ export async function grant(user: CustodyUser, options: GrantOptions): Promise<G
   const nowMs = user.clock.nowMs();
   const entry: Grant = { identity, purposes: orderedPurposes(options.purposes), expiresAtMs };
   keyOfIdentity(identity);
-  if (identity === user.session.identity) throw grantToOwner();
+  if (identity === user.session.identity) throw grantToSelf();
   if (isExpired(entry, nowMs)) throw expiryPast();
   const terms = await ownTerms(user, options);
   requireGrantable(terms.token);

@@ -269,7 +269,7 @@ test("a grantee can neither grant, nor revoke, nor see the others' grants; nor c
 
 test("wrong grants are refused by the client, and by every provider", async () => {
   const { tokenText } = await world.put(MESSAGE);
-  await expect(grantTo(tokenText, world.user)).rejects.toMatchObject({ code: "GRANT_TO_OWNER", status: "refused" });
+  await expect(grantTo(tokenText, world.user)).rejects.toMatchObject({ code: "GRANT_TO_SELF", status: "refused" });
   await expect(grantTo(tokenText, bob, { identity: "bob" })).rejects.toMatchObject({ code: "BAD_IDENTITY" });
   await expect(grantTo(tokenText, bob, { expiresAtMs: Date.now() - 1 })).rejects.toMatchObject({
     ...{ code: "EXPIRY_PAST", status: "refused" },

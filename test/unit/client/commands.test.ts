@@ -129,7 +129,7 @@ test.each([
 test("a grant to oneself, and one that has ended already, are refused before anybody is asked: exit code 3", async () => {
   const self = (await run(["id", "show"])).stdout.trim();
   expect(await run(["grant", token, self])).toMatchObject({
-    ...{ exitCode: 3, stdout: "", stderr: expect.stringContaining("GRANT_TO_OWNER") },
+    ...{ exitCode: 3, stdout: "", stderr: expect.stringContaining("GRANT_TO_SELF") },
   });
   for (const expires of ["2020-01-01", "2020-01-01T00:00:00Z"]) {
     expect(await run(["grant", token, somebody, "--expires", expires])).toMatchObject({
