@@ -1,7 +1,8 @@
 /**
- * A provider's part in a retrieval. Every provider checks for itself that the owner asks, or somebody whom the owner lets. In the fanout route the user asks each
- * member; in the chain route it asks the last one, who asks the one before, and so on to the first, who has the ciphertext.
- * Either way a member gives out nothing but what came in (or nothing), its layer and its mask, added up.
+ * A provider's part in a retrieval. Every provider checks for itself that the owner asks, or somebody whom the owner lets. In the
+ * fanout route the user asks each member; in the chain route it asks the last one, who asks the one before, and so on to the
+ * first, who has the ciphertext. Either way a member gives out nothing but what came in (or nothing), its layer and its mask,
+ * added up.
  */
 import { pipe } from "it-pipe";
 import { equalBytes } from "../../crypto/digest.ts";
@@ -47,16 +48,12 @@ export async function retrieve(
   requireAsker(descriptor, provider.transport.peer, context.from);
   provider.replayGuard.admit(request, nowMs);
 
-  // Under way before the share is loaded: a destroy that comes after this ends it, one that came before has taken the share.
   const step = retrievalsOf(request.identity) + hexOf(request.nonce);
+  const round = { descriptor, content: content.descriptor, request: message.request };
   await active.run(descriptor.tokenId, step, context.signal, async (signal) => {
-    await serve(
-      provider,
-      deposit,
-      channel,
-      { descriptor, content: content.descriptor, request: message.request },
-      signal,
-    );
+    // Looked at again now that it is under way: a revoke or destroy that comes after this ends it, one that came before is seen.
+    await requireReader(provider, deposit, request.identity, "retrieve");
+    await serve(provider, deposit, channel, round, signal);
   });
 }
 

@@ -586,6 +586,48 @@ test("a revoke ends what its grantee is getting, and nobody else's", async () =>
   expect(whole).toEqual({ status: "fulfilled", value: message.length });
 });
 
+test("a retrieval that begins while its grant is being revoked gets nothing after the revoke was taken", async () => {
+  const { tokenText } = await world.put(MESSAGE);
+  await grantTo(tokenText, bob);
+  const { store } = world.providers[0]!;
+  const reached = Promise.withResolvers<void>();
+  const goOn = Promise.withResolvers<void>();
+  const { get } = store;
+  let reads = 0;
+  store.get = async (key) => {
+    const value = await get(key);
+    if (key.startsWith("grant/")) {
+      reads += 1;
+      if (reads === 1) {
+        reached.resolve();
+        await goOn.promise;
+      }
+    }
+    return value;
+  };
+  const serving = servedTo(bob, tokenText);
+  await reached.promise;
+  expect((await revokeFrom(tokenText, bob)).reached).toHaveLength(5);
+  goOn.resolve();
+  expect((await serving)[0]).toBe("refused");
+});
+
+test("a change that is overtaken again and again is given up, and says so", async () => {
+  const { tokenText } = await world.put(MESSAGE);
+  let version = 0;
+  await turnInto(3, (honest) => ({
+    ...honest,
+    asks: {
+      ...honest.asks,
+      async grant() {
+        version += 10;
+        return { list: listRequest(tokenText, { version, madeAtMs: 1, grants: [] }), replaced: null };
+      },
+    },
+  }));
+  await expect(grantTo(tokenText, bob)).rejects.toMatchObject({ code: "GRANTS_CHANGED", status: "conflict" });
+});
+
 test("a grantee's list is each provider's word, and the newest one's counts", async () => {
   const { tokenText, token } = await world.put(MESSAGE);
   await grantTo(tokenText, bob, { purposes: ["show"] });
