@@ -36,7 +36,7 @@ export const COMMAND_TABLE: CommandTable = {
     },
     {
       name: "list",
-      summary: "list the deposits of this home's identity",
+      summary: "list the deposits of this home's identity, and those that others let it read",
       load: () => import("../client/commands/list.ts"),
     },
     {
@@ -46,7 +46,7 @@ export const COMMAND_TABLE: CommandTable = {
     },
     {
       name: "verify",
-      summary: "check a deposit's chain of signatures",
+      summary: "check a deposit's chain of signatures, or the receipts of one that was destroyed",
       load: () => import("../client/commands/verify.ts"),
     },
     {
@@ -73,6 +73,21 @@ export const COMMAND_TABLE: CommandTable = {
       name: "move",
       summary: "take a deposit to other providers, or another n and t",
       load: () => import("../client/commands/move.ts"),
+    },
+    {
+      name: "grant",
+      summary: "let another identity read a deposit",
+      load: () => import("../client/commands/grant.ts"),
+    },
+    {
+      name: "revoke",
+      summary: "end what grant allowed; what was got before stays got",
+      load: () => import("../client/commands/revoke.ts"),
+    },
+    {
+      name: "destroy",
+      summary: "have the providers destroy a deposit; cannot be undone",
+      load: () => import("../client/commands/destroy.ts"),
     },
     {
       name: "id new",

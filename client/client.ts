@@ -3,6 +3,7 @@ import type { Entropy } from "../protocols/crypto/entropy.ts";
 import { aesKeystream } from "../protocols/crypto/keystream.ts";
 import type { Signer } from "../protocols/crypto/signing.ts";
 import {
+  askStanding,
   type Changed,
   type ChangePhase,
   type CustodyUser,
@@ -10,7 +11,10 @@ import {
   type DepositProgress,
   type Directory,
   deposit,
+  destroy,
   findProof,
+  type GrantsChanged,
+  grant,
   type Listing,
   listDeposits,
   type MessageSource,
@@ -19,9 +23,14 @@ import {
   type RetrieveProgress,
   type RetrieveWarning,
   repairDeposit,
+  repairGrants,
   retrieve,
+  revoke,
 } from "../protocols/custody/client/index.ts";
 import { surveyReady } from "../protocols/custody/client/ready-survey.ts";
+import { ASK_TIMEOUT_MS } from "../protocols/custody/constants.ts";
+import { GRANT_PURPOSES, type Grant, type GrantPurpose, type GrantTerms } from "../protocols/custody/grants.ts";
+import { siteOf } from "../protocols/custody/placement.ts";
 import { type Identity, identityOfKey } from "../protocols/identity/index.ts";
 import type { Route } from "../protocols/rounds/descriptor.ts";
 import { parseTokenText } from "../protocols/tokens/token-text.ts";
@@ -38,6 +47,7 @@ import {
   type MoveChoice,
 } from "./deposit-plan.ts";
 import { type Members, type ProofReport, reportCheckedProof, reportProof } from "./proof-report.ts";
+import { type ReceiptsReport, reportReceipts } from "./receipts-report.ts";
 import { renewedSessions } from "./session.ts";
 import type { ShareStore } from "./shares.ts";
 import { bytesSource, type DepositSource, type OneShotSource } from "./sources.ts";
@@ -75,6 +85,8 @@ export interface ProviderState {
   readonly answers: boolean;
   /** Whether it answered and has the ciphertext. */
   readonly holdsCiphertext: boolean;
+  /** When the owner had it destroyed there, as its receipt says; only the owner is told. */
+  readonly destroyedAtMs: number | null;
 }
 
 export interface Shown {
@@ -82,6 +94,24 @@ export interface Shown {
   /** What `verify` and `trace` check offline; worth keeping. */
   readonly proof: Uint8Array;
   readonly providers: readonly ProviderState[];
+  /** Whom the deposit is granted to, by the newest list that a provider has; null when we are not the owner. */
+  readonly grants: readonly Grant[] | null;
+  /** What the owner lets us do; null when we are the owner. */
+  readonly grant: GrantTerms | null;
+}
+
+export interface GrantCallOptions extends CallOptions {
+  /** Default: both. */
+  readonly purposes?: readonly GrantPurpose[];
+  /** Default: until it is revoked. */
+  readonly expiresAtMs?: number | null;
+}
+
+export interface Destroyed {
+  /** Which providers did it, and whether they are enough. */
+  readonly report: ReceiptsReport;
+  /** The signed receipts, which `reportReceipts` checks offline; worth keeping. */
+  readonly receipts: Uint8Array;
 }
 
 export interface Client extends AsyncDisposable {
@@ -101,6 +131,20 @@ export interface Client extends AsyncDisposable {
   show(tokenText: string, options?: CallOptions): Promise<Shown>;
   /** A proof from `deposit` or `show` is checked offline, for a token the proof is fetched first. A broken chain is reported, not thrown. */
   verify(proofOrToken: Uint8Array | string, options?: CallOptions): Promise<ProofReport>;
+  /**
+   * Lets another identity read a deposit of ours. Rejects when fewer than t providers took the grant; those that missed it get it at
+   * the next `grant`, `revoke` or `show`.
+   * @throws IntercloudError BAD_IDENTITY, GRANT_TO_SELF, EXPIRY_PAST, NOT_GRANTABLE, NOT_THE_OWNER, NOT_ENOUGH_PROVIDERS ...
+   */
+  grant(tokenText: string, identity: Identity, options?: GrantCallOptions): Promise<GrantsChanged>;
+  /** The same, when fewer than n-t+1 took it. @throws IntercloudError NO_SUCH_GRANT, NOT_THE_OWNER, NOT_ENOUGH_PROVIDERS ... */
+  revoke(tokenText: string, identity: Identity, options?: CallOptions): Promise<GrantsChanged>;
+  /**
+   * Has the providers destroy a deposit of ours, and removes our own share of it. Resolves when one of them did at least: the
+   * report says whether they are enough. To be called again when others are up.
+   * @throws IntercloudError NO_SUCH_DEPOSIT, NOT_THE_OWNER, NOT_ENOUGH_PROVIDERS; nothing is destroyed then.
+   */
+  destroy(tokenText: string, options?: CallOptions): Promise<Destroyed>;
   close(): Promise<void>;
 }
 
@@ -213,22 +257,46 @@ export function createClient(parts: ClientParts): Client {
       const token = parseTokenText(tokenText);
       const signal = signalOf(options);
       const asking = await user();
-      const { proof, bytes } = await findProof(asking, token, signal);
-      const survey = surveyReady(asking, proof.terms.tokenId, proof.placement, signal);
-      await survey.until(() => false); // all of them
+      const { proof, bytes, grant: ownGrant } = await findProof(asking, token, signal);
+      const { terms, placement } = proof;
+      const survey = surveyReady(asking, terms.tokenId, placement, signal);
+      const [standing] = await Promise.all([
+        ownGrant === null
+          ? askStanding(asking, terms, placement.roster, { timeoutMs: ASK_TIMEOUT_MS, signal })
+          : undefined,
+        survey.until(() => false), // all of them
+      ]);
       signal.throwIfAborted();
-      const providers = proof.placement.roster.map((peer) => {
+      if (standing !== undefined) await repairGrants(asking, siteOf(terms, placement), standing, signal);
+      const providers = placement.roster.map((peer) => {
         const ready = survey.ready.find((each) => each.peer === peer);
         const holdsCiphertext = ready?.holdsCiphertext === true;
-        return { name: directory.nameOf(peer), peer, answers: ready !== undefined, holdsCiphertext };
+        const destroyedAtMs = standing?.destroyed.get(peer)?.receipt.timeMs ?? null;
+        return { name: directory.nameOf(peer), peer, answers: ready !== undefined, holdsCiphertext, destroyedAtMs };
       });
-      return { report: reportCheckedProof(proof, directory), proof: bytes, providers };
+      const grants = standing === undefined ? null : (standing.newest?.list.grants ?? []);
+      return { report: reportCheckedProof(proof, directory), proof: bytes, providers, grants, grant: ownGrant };
     },
     async verify(proofOrToken, options = {}) {
       if (typeof proofOrToken !== "string") return reportProof(proofOrToken, directory);
       const token = parseTokenText(proofOrToken);
       const { proof } = await findProof(await user(), token, signalOf(options));
       return reportCheckedProof(proof, directory);
+    },
+    async grant(tokenText, identity, options = {}) {
+      const { purposes = GRANT_PURPOSES, expiresAtMs = null } = options;
+      const token = parseTokenText(tokenText);
+      return await grant(await user(), { token, identity, purposes, expiresAtMs, signal: signalOf(options) });
+    },
+    async revoke(tokenText, identity, options = {}) {
+      const token = parseTokenText(tokenText);
+      return await revoke(await user(), { token, identity, signal: signalOf(options) });
+    },
+    async destroy(tokenText, options = {}) {
+      const token = parseTokenText(tokenText);
+      const { tokenId, receipts } = await destroy(await user(), token, signalOf(options));
+      await shares.removeAll(tokenId);
+      return { report: reportReceipts(receipts, directory), receipts };
     },
     async close() {
       over.abort(closed());

@@ -2,7 +2,7 @@
  * What this home remembers about its deposits: the name of the file that each was made of. For people only; nothing depends
  * on it, and it never leaves this machine.
  */
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir, readFile, rm } from "node:fs/promises";
 import path from "node:path";
 import * as v from "valibot";
 import { writeFileAtomic } from "../runtime/atomic-file.ts";
@@ -20,6 +20,8 @@ export interface Notes {
   write(note: Note): Promise<void>;
   /** Undefined when there is none, or none that can be read. */
   find(tokenText: string): Promise<Note | undefined>;
+  /** Does nothing when there is none. */
+  remove(tokenText: string): Promise<void>;
 }
 
 export function fileNotes(directory: string): Notes {
@@ -35,6 +37,9 @@ export function fileNotes(directory: string): Notes {
       } catch {
         return undefined;
       }
+    },
+    async remove(tokenText) {
+      await rm(fileOf(tokenText), { force: true });
     },
   };
 }

@@ -35,7 +35,7 @@ export interface BreakLine {
 }
 
 export interface MembershipLine {
-  /** Whether the dealer and every provider are in the federation file. */
+  /** Whether the dealer and every provider are in the federation file; for receipts, every provider. */
   readonly valid: boolean;
   readonly strangers: readonly PeerName[];
 }

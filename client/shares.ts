@@ -2,7 +2,7 @@
  * The user's own shares of Protocol 2 deposits: one file per deposit, sealed to a key that is derived from the identity's.
  * Without its share such a deposit cannot be read, so a share is on disk before its deposit exists.
  */
-import { mkdir, readFile, rm } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import path from "node:path";
 import type { Entropy } from "../protocols/crypto/entropy.ts";
 import { type AgreementKey, agreementKeyFromSeed, deriveKey } from "../protocols/crypto/key-agreement.ts";
@@ -16,6 +16,8 @@ export interface ShareStore {
   /** Undefined when it is not here. @throws IntercloudError SHARE_DAMAGED. */
   find(tokenId: Uint8Array, dealId: Uint8Array): Promise<Uint8Array | undefined>;
   remove(tokenId: Uint8Array, dealId: Uint8Array): Promise<void>;
+  /** On all deals that the deposit is or was on. */
+  removeAll(tokenId: Uint8Array): Promise<void>;
 }
 
 /** @param identitySeed the identity's private key; only a key derived from it is kept in memory. */
@@ -38,6 +40,14 @@ export function fileShares(directory: string, identitySeed: Uint8Array, entropy:
     async remove(tokenId, dealId) {
       await rm(fileOf(directory, tokenId, dealId), { force: true });
     },
+    async removeAll(tokenId) {
+      const names = await readdir(directory).catch((error: NodeJS.ErrnoException) => {
+        if (error.code === "ENOENT") return [];
+        throw error;
+      });
+      const own = names.filter((name) => name.startsWith(hex(tokenId)));
+      await Promise.all(own.map((name) => rm(path.join(directory, name), { force: true })));
+    },
   };
 }
 
@@ -51,6 +61,9 @@ export function memoryShares(): ShareStore {
       return share === undefined ? undefined : new Uint8Array(share);
     },
     remove: async (tokenId, dealId) => void shares.delete(nameOf(tokenId, dealId)),
+    async removeAll(tokenId) {
+      for (const name of [...shares.keys()]) if (name.startsWith(hex(tokenId))) shares.delete(name);
+    },
   };
 }
 

@@ -89,7 +89,8 @@ export function createNode({ directory, config, keys, log, alsoServe }: NodeOpti
   let startedAtMs: number | undefined;
   let stopping = false;
   let storeDamaged = false;
-  let burnt = false;
+  // What was burnt before a crash may still be in the store's files.
+  let burnt = true;
   const onRemove = () => {
     burnt = true;
   };
@@ -209,7 +210,8 @@ export function createNode({ directory, config, keys, log, alsoServe }: NodeOpti
           announce: (tokenId) => discovery.found?.announce(tokenId),
           limits: config,
           observe(event) {
-            if (event.kind === "burnt" || event.kind === "moved-away") discovery.found?.withdraw(event.tokenId);
+            const gone = event.kind === "burnt" || event.kind === "destroyed" || event.kind === "moved-away";
+            if (gone) discovery.found?.withdraw(event.tokenId);
             events.onCustodyEvent(event);
           },
         });

@@ -1,7 +1,10 @@
+import { systemClock } from "../../runtime/clock.ts";
 import { type Command, textOption, writeJson, writeText } from "../../runtime/command.ts";
 import { checkOutput, writeOutput } from "../output-file.ts";
+import { expiryText, isoOrNull } from "./expiry.ts";
+import { grantJson, grantsTable } from "./grants-text.ts";
 import { failWhenBroken } from "./proof-text.ts";
-import { PASSPHRASE_OPTION, tokenArgument, withClient } from "./shared.ts";
+import { oneChunk, PASSPHRASE_OPTION, tokenArgument, withClient } from "./shared.ts";
 import { bytesText, printable, tableText } from "./text.ts";
 
 export const command: Command = {
@@ -17,12 +20,17 @@ export const command: Command = {
     const proofFile = textOption(context, "proof");
     if (proofFile !== undefined) await checkOutput(proofFile, { force: false });
     await withClient(context, async (client, { notes }) => {
-      const { report, proof, providers } = await client.show(tokenText, { signal: context.signal });
+      const { report, proof, providers, grants, grant } = await client.show(tokenText, { signal: context.signal });
       if (proofFile !== undefined) await writeOutput(proofFile, oneChunk(proof), { force: false });
       const name = (await notes.find(report.token))?.name ?? null;
       const { links: _, keeping: __, ...about } = report;
       if (context.json) {
-        await writeJson(context, { ...about, name, holders: providers });
+        const holders = providers.map(({ destroyedAtMs, ...each }) => ({
+          ...each,
+          destroyed: isoOrNull(destroyedAtMs),
+        }));
+        const lines = grants?.map(({ identity, ...terms }) => ({ identity, ...grantJson(terms) })) ?? null;
+        await writeJson(context, { ...about, name, holders, grants: lines, grant: grant && grantJson(grant) });
       } else {
         const answering = providers.filter(({ answers }) => answers).length;
         const fields = [
@@ -39,13 +47,16 @@ export const command: Command = {
             ? []
             : [["changed", `${report.place.changed}, generation ${report.place.generation}`]]),
           ["chain", report.valid ? "valid" : "BROKEN; see trace"],
+          ...(grant === null ? [] : [["granted", `${grant.purposes.join(", ")}, ${expiryText(grant.expiresAtMs)}`]]),
         ];
         const rows = providers.map((each, i) => [
           each.name,
-          each.answers ? "answers" : "does not answer",
-          copyText(each, i < report.place.copies),
+          ...(each.destroyedAtMs === null
+            ? [each.answers ? "answers" : "does not answer", copyText(each, i < report.place.copies)]
+            : ["destroyed", `at ${isoOrNull(each.destroyedAtMs)}`]),
         ]);
-        await writeText(context.stdout, `${tableText(fields)}\n${tableText(rows)}`);
+        const granted = grants?.length ? `\n${grantsTable(grants, systemClock.nowMs())}` : "";
+        await writeText(context.stdout, `${tableText(fields)}\n${tableText(rows)}${granted}`);
       }
       failWhenBroken(report);
     });
@@ -59,8 +70,4 @@ function copyText(
   if (holdsCiphertext) return "share and ciphertext";
   if (!keeper) return "share";
   return answers ? "share; its copy of the ciphertext is missing" : "share and ciphertext";
-}
-
-async function* oneChunk(bytes: Uint8Array): AsyncIterable<Uint8Array> {
-  yield bytes;
 }

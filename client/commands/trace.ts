@@ -1,5 +1,5 @@
 import { type Command, writeJson, writeText } from "../../runtime/command.ts";
-import { PROOF_ARGUMENT, reportOf } from "./proof-argument.ts";
+import { PROOF_ARGUMENT, proofArgument, reportOf } from "./proof-argument.ts";
 import { failWhenBroken, traceText } from "./proof-text.ts";
 import { PASSPHRASE_OPTION } from "./shared.ts";
 
@@ -9,7 +9,7 @@ export const command: Command = {
   arguments: [PROOF_ARGUMENT],
   options: [PASSPHRASE_OPTION],
   async run(context) {
-    const report = await reportOf(context);
+    const report = await reportOf(context, await proofArgument(context));
     const { valid, links, keeping, firstBreak } = report;
     if (context.json) await writeJson(context, { valid, links, keeping, firstBreak });
     else await writeText(context.stdout, traceText(report));

@@ -78,6 +78,13 @@ const eventShape = v.variant("kind", [
   v.strictObject({ kind: v.literal("gave-ciphertext"), tokenId, to: peer }),
   /** What was missing or damaged here was made good, from other providers. */
   v.strictObject({ kind: v.literal("repaired"), tokenId, share: v.boolean(), ciphertext: v.boolean() }),
+  /** The owner destroyed the deposit; the receipt says what was removed. */
+  v.strictObject({ kind: v.literal("destroyed"), tokenId, dealId, identity }),
+  /** The owner's list of those who may read the deposit was replaced by a newer one. */
+  v.strictObject({
+    kind: v.literal("grants"),
+    ...{ tokenId, identity, version: integer(0, Number.MAX_SAFE_INTEGER), granted: integer(0, 1024) },
+  }),
   /** A reader was given account of our share, and shown some blocks of it. */
   v.strictObject({ kind: v.literal("accounted"), tokenId, identity, from: peer }),
 

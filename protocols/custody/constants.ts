@@ -54,3 +54,18 @@ export const RESTORE_SCAN = 200;
 
 /** The blocks that cover what is answered at a time: a block of the message, 512 KiB of block digests in front of the first, and the ends. */
 export const MAX_EXCERPT_BYTES = 4 * 1024 * 1024;
+
+/** Identities that one deposit is granted to: the whole list, 80 KB at most, travels with every change of it. */
+export const MAX_GRANTS = 256;
+
+/** A signed list of grants, its tag included. */
+export const MAX_GRANT_LIST_BYTES = 96 * 1024;
+
+/** A receipt is two digests, a name and a time. */
+export const MAX_RECEIPT_BYTES = 1024;
+
+/** An owner's request to destroy a deposit: its tag, and the id of the token. */
+export const MAX_DESTROY_REQUEST_BYTES = 4 * 1024;
+
+/** Token, manifest, the proof of the last change, the owner's request and one receipt. */
+export const MAX_DESTROYED_BYTES = 640 * 1024;

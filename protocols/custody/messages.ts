@@ -1,5 +1,5 @@
 /**
- * What custody peers say to each other. Asks: bind, seal, abandon, ready, show, list, locate.
+ * What custody peers say to each other. Asks: bind, seal, abandon, ready, show, list, locate, grant, grants, granted, destroy.
  * Channels: pour (chain deposit), collect and part (fanout deposit), copy (home to the keepers of copies), retrieve.
  * Bytes that are signed travel as byte strings, so that the signature is checked over what was received.
  */
@@ -18,17 +18,22 @@ import { boundedBytes, fixedBytes, integer, text, timeMs } from "../wire/shape.t
 import {
   LIST_PAGE,
   MAX_CHANGE_PROOF_BYTES,
+  MAX_DESTROYED_BYTES,
   MAX_EXCERPT_BYTES,
+  MAX_GRANT_LIST_BYTES,
   MAX_HOLDING_BYTES,
   MAX_PROOF_BYTES,
   MAX_STATEMENT_BYTES,
 } from "./constants.ts";
+import { grantTermsShape } from "./grants.ts";
 
 const request = boundedBytes(2 * MAX_REQUEST_BYTES);
 const tokenId = fixedBytes(TOKEN_ID_BYTES);
 const link = boundedBytes(2 * MAX_LINK_BYTES);
 const links = v.pipe(v.array(link), v.maxLength(MAX_PROVIDERS));
 const keeping = boundedBytes(64 * MAX_LINK_BYTES);
+/** The owner's signed list, if there is one. */
+const grantList = v.nullable(boundedBytes(MAX_GRANT_LIST_BYTES));
 
 /** Content of the owner's signed deposit request. */
 export const depositContentShape = v.strictObject({
@@ -44,6 +49,11 @@ export const closingContentShape = v.strictObject({
 export const retrieveContentShape = v.strictObject({ descriptor: boundedBytes(MAX_DESCRIPTOR_BYTES) });
 /** To give a deposit up, or a deal that was not bound yet (no token); the same request goes to every provider. */
 export const abandonContentShape = v.strictObject({ tokenId: v.nullable(tokenId), dealId: fixedBytes(DEAL_ID_BYTES) });
+/**
+ * To destroy a deposit that exists; the same request goes to every provider. The owner's request to give one up has another
+ * shape, so neither is ever taken for the other.
+ */
+export const destroyContentShape = v.strictObject({ tokenId });
 /** Questions name the provider that is asked, so that it cannot ask others in the owner's name. */
 export const showContentShape = v.strictObject({ tokenId, provider: text(64) });
 export const listContentShape = v.strictObject({ after: v.nullable(tokenId), provider: text(64) });
@@ -65,9 +75,41 @@ export const linkShape = v.strictObject({ link });
 export const readyShape = v.strictObject({ tokenId, dealId: fixedBytes(DEAL_ID_BYTES) });
 export const locateShape = v.strictObject({ tokenId });
 export const readyAnswerShape = v.strictObject({ holdsShare: v.boolean(), holdsCiphertext: v.boolean() });
-export const showAnswerShape = v.strictObject({ proof: boundedBytes(MAX_PROOF_BYTES) });
+/** What is told of a deposit that is gone, to its owner only: `destroyed.ts`. */
+export const destroyedAnswerShape = v.strictObject({ destroyed: boundedBytes(MAX_DESTROYED_BYTES) });
+const showAnswerEntries = {
+  proof: boundedBytes(MAX_PROOF_BYTES),
+  /** What the owner lets the asker do; null for the owner itself. */
+  grant: v.nullable(grantTermsShape),
+};
+export const showAnswerShape = v.union([v.strictObject(showAnswerEntries), destroyedAnswerShape]);
+/** The owner's signed list as it is kept here now; null when there is none. */
+export const grantsAnswerShape = v.union([
+  v.strictObject({ list: v.nullable(boundedBytes(MAX_GRANT_LIST_BYTES)) }),
+  destroyedAnswerShape,
+]);
 export const listAnswerShape = v.strictObject({
   tokens: v.pipe(v.array(boundedBytes(MAX_TOKEN_BYTES)), v.maxLength(LIST_PAGE)),
+  more: v.boolean(),
+});
+/** The list as it is kept here after a new one was offered, and the one that made way for it without the owner knowing it. */
+export const grantAnswerShape = v.strictObject({
+  list: boundedBytes(MAX_GRANT_LIST_BYTES),
+  replaced: v.nullable(boundedBytes(MAX_GRANT_LIST_BYTES)),
+});
+/** Deposits of others that the asker may read. */
+export const grantedAnswerShape = v.strictObject({
+  deposits: v.pipe(
+    v.array(
+      v.strictObject({
+        token: boundedBytes(MAX_TOKEN_BYTES),
+        grant: grantTermsShape,
+        /** Of the list that the grant is in. */
+        version: integer(1, Number.MAX_SAFE_INTEGER),
+      }),
+    ),
+    v.maxLength(LIST_PAGE),
+  ),
   more: v.boolean(),
 });
 export const locateAnswerShape = v.strictObject({
@@ -90,20 +132,20 @@ export const accountAnswerShape = v.strictObject({ account: boundedBytes(MAX_HOL
 export const repairPartShape = v.strictObject({ round: boundedBytes(2 * MAX_DESCRIPTOR_BYTES) });
 export const repairCiphertextShape = v.strictObject({ tokenId, dealId: fixedBytes(DEAL_ID_BYTES) });
 /** From the owner to a provider: look whether all that you should have is there, and make good what is not. */
-export const repairShape = v.strictObject({ request, proof: boundedBytes(MAX_PROOF_BYTES) });
-export const repairContentShape = v.strictObject({ tokenId, provider: text(64) });
+export const repairShape = v.strictObject({ request, proof: boundedBytes(MAX_PROOF_BYTES), grants: grantList });
+export const repairContentShape = v.strictObject({ tokenId, provider: text(64), grants: fixedBytes(DIGEST_BYTES) });
 /** What was there before. */
 export const repairedShape = v.strictObject({ record: v.boolean(), share: v.boolean(), ciphertext: v.boolean() });
 /** The deposits in which the asking provider has a share, a page at a time. */
 export const restorePageShape = v.strictObject({ after: v.nullable(tokenId) });
 export const restorePageAnswerShape = v.strictObject({
-  proofs: v.array(boundedBytes(MAX_PROOF_BYTES)),
+  deposits: v.array(v.strictObject({ proof: boundedBytes(MAX_PROOF_BYTES), grants: grantList })),
   /** Where to go on; null at the end. */
   next: v.nullable(tokenId),
 });
 
 /** A refresh or move. The owner's signed change request goes to everybody who has a part in it. */
-export const prepareChangeShape = v.strictObject({ request, proof: boundedBytes(MAX_PROOF_BYTES) });
+export const prepareChangeShape = v.strictObject({ request, proof: boundedBytes(MAX_PROOF_BYTES), grants: grantList });
 export const changeHeaderShape = v.strictObject({ request });
 const changeKeeping = boundedBytes(2 * MAX_STATEMENT_BYTES);
 export const changeKeepingShape = v.strictObject({ keeping: changeKeeping });

@@ -5,6 +5,7 @@
 import { digestOf } from "../crypto/digest.ts";
 import { checkManifest, type Manifest } from "../dealing/manifest.ts";
 import { readKeeping } from "../tokens/link.ts";
+import type { Token } from "../tokens/token.ts";
 import type { PeerName } from "../wire/transport.ts";
 import type { DepositTerms } from "./deposit-terms.ts";
 
@@ -18,6 +19,23 @@ export interface Placement {
   readonly copies: number;
   /** What home signed about the ciphertext; undefined while that is not known. */
   readonly kept: Kept | undefined;
+}
+
+/** A deposit and the providers that it is at now. */
+export interface Site {
+  readonly tokenId: Uint8Array;
+  readonly token: Token;
+  /** In point order; home first. */
+  readonly roster: readonly PeerName[];
+  readonly threshold: number;
+  readonly dealId: Uint8Array;
+}
+
+export function siteOf(
+  { tokenId, token }: Pick<DepositTerms, "tokenId" | "token">,
+  { roster, manifest }: Placement,
+): Site {
+  return { tokenId, token, roster, threshold: manifest.threshold, dealId: manifest.dealId };
 }
 
 export interface Kept {

@@ -89,6 +89,12 @@ export async function openDeals(store: Store): Promise<Uint8Array[]> {
  * @param also changes to commit in the same batch.
  */
 export async function burnDeal(store: Store, dealId: Uint8Array, also: readonly Change[] = []): Promise<void> {
+  await store.commit([...also, ...burntDealChanges(dealId)]);
+  await finishBurn(store, dealId);
+}
+
+/** The commit that forgets the seed; `finishBurn` is to follow. */
+export function burntDealChanges(dealId: Uint8Array): Change[] {
   const burnt: HeldDeal = {
     dealId,
     manifest: new Uint8Array(),
@@ -99,7 +105,11 @@ export async function burnDeal(store: Store, dealId: Uint8Array, also: readonly 
     boundTo: null,
     expiresAtMs: 0,
   };
-  await store.commit([...also, heldDealChange(burnt), openDealChange(dealId)]);
+  return [heldDealChange(burnt), openDealChange(dealId)];
+}
+
+/** Removes what is left of a burnt deal. Does no harm a second time. */
+export async function finishBurn(store: Store, dealId: Uint8Array): Promise<void> {
   await store.bodies.remove(correctionName(dealId));
   await store.commit([closedDealChange(dealId)]);
 }

@@ -1,5 +1,5 @@
 /** What a session key may be allowed to do; a request names one of them. */
-export const PURPOSES = ["deal", "deposit", "retrieve", "read", "destroy", "change"] as const;
+export const PURPOSES = ["deal", "deposit", "retrieve", "read", "grant", "destroy", "change"] as const;
 export type Purpose = (typeof PURPOSES)[number];
 
 /** A tag is an identity, a key, two times and a few words: 1 KiB is generous. */

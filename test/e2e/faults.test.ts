@@ -84,12 +84,7 @@ test("the token of somebody else's deposit is refused, by every command", async 
 test("a bit flipped in every copy of the ciphertext is an integrity failure, and nothing is handed over", async () => {
   const token = await user.put(message);
   for (const number of [1, 2, 3]) await flipBit(await user.ciphertextFile(number, token), 500);
-  expectFailure(
-    await user.run(["get", token]),
-    5,
-    "WRONG_BYTES",
-    "lied or lost what they should keep",
-  );
+  expectFailure(await user.run(["get", token]), 5, "WRONG_BYTES", "lied or lost what they should keep");
   const file = path.join(directory, "never");
   expectFailure(await user.run(["get", token, "-o", file]), 5);
   expect(await readdir(directory)).not.toContain("never");

@@ -28,6 +28,8 @@ export const changeContentShape = v.strictObject({
   manifest: boundedBytes(MAX_MANIFEST_BYTES),
   copies: integer(1, MAX_PROVIDERS),
   round: boundedBytes(2 * MAX_DESCRIPTOR_BYTES),
+  /** `grantsDigest` of the list that goes to providers which do not have the deposit yet. */
+  grants: fixedBytes(DIGEST_BYTES),
 });
 
 export interface ChangeTerms {
@@ -42,6 +44,7 @@ export interface ChangeTerms {
   readonly round: ProviderRound;
   /** What the masks are bound to. */
   readonly roundHash: Uint8Array;
+  readonly grantsDigest: Uint8Array;
   /** Names this very request in statements and receipts. */
   readonly digest: Uint8Array;
 }
@@ -63,7 +66,8 @@ export function readChange(bytes: Uint8Array, request: CheckedRequest): ChangeTe
   const digest = digestOf("intercloud/change/v1", bytes);
   const roundHash = providerRoundHash(content.round);
   const { identity: owner } = request;
-  return { kind, owner, manifestBytes: content.manifest, tokenId, previous, next, round, roundHash, digest };
+  const { manifest: manifestBytes, grants: grantsDigest } = content;
+  return { kind, owner, manifestBytes, tokenId, previous, next, round, roundHash, grantsDigest, digest };
 }
 
 /** Holds a change against the deposit as it is. @throws IntercloudError NOT_THE_OWNER, STALE_CHANGE, CHANGE_DISAGREES. */

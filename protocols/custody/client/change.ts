@@ -29,6 +29,7 @@ import {
   OPEN_TIMEOUT_MS,
   SEAL_TIMEOUT_MS,
 } from "../constants.ts";
+import { grantsDigest } from "../grants.ts";
 import { changeKeepingShape, holdingShape, retiredShape } from "../messages.ts";
 import { type Placement, placementDigest } from "../placement.ts";
 import { receiveChain } from "../waiting-chain.ts";
@@ -40,6 +41,7 @@ import { askFailure } from "./deposit-failure.ts";
 import { type FoundProof, findNewestProof } from "./find-proof.ts";
 import { freshDeal } from "./fresh-deal.ts";
 import { type ReadyProvider, surveyReady } from "./ready-survey.ts";
+import { askStanding } from "./standing.ts";
 import { type CustodyUser, notEnough, signedRequest } from "./user.ts";
 
 /** Where the deposit should go. */
@@ -99,7 +101,14 @@ export async function changeDeposit(user: CustodyUser, options: ChangeOptions): 
   let asked: AskedChange | undefined;
   try {
     const copies = destination === undefined ? now.copies : destination.copies;
-    asked = await askChange(user, found, deal, destination === undefined ? "refresh" : "move", copies, signal);
+    const kind = destination === undefined ? "refresh" : "move";
+    asked = await askChange(
+      user,
+      found,
+      deal,
+      { kind, copies, grants: await newestGrants(user, found, signal) },
+      signal,
+    );
     return await runChange(user, options, found, deal, asked, signal);
   } catch (error) {
     if (asked !== undefined && !isUnknown(error)) await dropAll(user, asked.change);
@@ -111,6 +120,7 @@ export async function changeDeposit(user: CustodyUser, options: ChangeOptions): 
 
 interface AskedChange {
   readonly request: Uint8Array;
+  readonly grants: Uint8Array | null;
   readonly change: ChangeTerms;
 }
 
@@ -119,8 +129,7 @@ async function askChange(
   user: CustodyUser,
   { proof }: FoundProof,
   deal: FreshDeal,
-  kind: ChangeTerms["kind"],
-  copies: number,
+  { kind, copies, grants }: Pick<ChangeTerms, "kind"> & Pick<Placement, "copies"> & Pick<AskedChange, "grants">,
   signal: AbortSignal,
 ): Promise<AskedChange> {
   const { terms, placement: now } = proof;
@@ -143,10 +152,10 @@ async function askChange(
   });
   const content = {
     ...{ kind, tokenId, generation: now.generation + 1, previous: placementDigest(tokenId, now) },
-    ...{ manifest: deal.manifestBytes, copies, round },
+    ...{ manifest: deal.manifestBytes, copies, round, grants: grantsDigest(grants) },
   };
   const request = signedRequest(user, "change", content);
-  return { request, change: readChange(request, checkKeptRequest(request, "change")) };
+  return { request, grants, change: readChange(request, checkKeptRequest(request, "change")) };
 }
 
 async function runChange(
@@ -154,12 +163,12 @@ async function runChange(
   options: ChangeOptions,
   found: FoundProof,
   deal: FreshDeal,
-  { request, change }: AskedChange,
+  { request, grants, change }: AskedChange,
   signal: AbortSignal,
 ): Promise<Changed> {
   const { token, tokenId } = found.proof.terms;
   const { next } = change;
-  await prepareAll(user, found, { request, change }, signal);
+  await prepareAll(user, found, { request, grants, change }, signal);
   options.onPhase?.("transferring");
   const keeping = await transfer(user, request, next.roster[0]!, signal);
   const holdings = await activateAll(user, request, change, keeping, signal);
@@ -179,6 +188,13 @@ async function runChange(
   const retired = await retireAll(user, proof, readChangeProof(proof), found.proof.placement, signal);
   const tokenText = formatTokenText({ tokenId, home: next.roster[0]! });
   return { tokenText, placement, proof, ...retired };
+}
+
+/** Who joins has to know who may read. */
+async function newestGrants(user: CustodyUser, { proof }: FoundProof, signal: AbortSignal): Promise<Uint8Array | null> {
+  const options = { timeoutMs: ASK_TIMEOUT_MS, signal };
+  const { newest } = await askStanding(user, proof.terms, proof.placement.roster, options);
+  return newest?.request ?? null;
 }
 
 async function readyMembers(
@@ -201,12 +217,12 @@ async function readyMembers(
 async function prepareAll(
   user: CustodyUser,
   found: FoundProof,
-  { request, change }: AskedChange,
+  { request, grants, change }: AskedChange,
   signal: AbortSignal,
 ): Promise<void> {
   const { roster } = change.next;
   const options = { timeoutMs: ASK_TIMEOUT_MS, signal };
-  const body = { request, proof: found.bytes };
+  const body = { request, proof: found.bytes, grants };
   const first = await askAll(user, roster, "change-prepare", body, options);
   const taken = first.failures.filter(({ error }) => statusOf(error) === "conflict").map(({ peer }) => peer);
   const others = first.failures.filter(({ error }) => statusOf(error) !== "conflict");

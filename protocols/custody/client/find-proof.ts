@@ -5,8 +5,12 @@ import { IntercloudError, type Status } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
 import type { PeerName } from "../../wire/transport.ts";
 import { ASK_TIMEOUT_MS, CUSTODY_PROTOCOL } from "../constants.ts";
+import { type CheckedDestroyed, neededToDestroy } from "../destroyed.ts";
+import type { GrantTerms } from "../grants.ts";
 import { locateAnswerShape, showAnswerShape } from "../messages.ts";
 import { type CheckedProof, readProof } from "../proof.ts";
+import { clockError } from "./clock-error.ts";
+import { destroyedError, readDestroyedAt } from "./destroyed.ts";
 import { type CustodyUser, notEnough, signedRequest } from "./user.ts";
 
 /** Home gets this long before the others are asked as well; one slow provider should not hold up a user. */
@@ -15,25 +19,47 @@ const HEAD_START_MS = 300;
 export interface FoundProof {
   readonly proof: CheckedProof;
   readonly bytes: Uint8Array;
+  /** What the owner lets us do, as one provider tells it; null when we are the owner. */
+  readonly grant: GrantTerms | null;
 }
 
+/** A deposit of ours as the providers know it: still there at one of them at least, or destroyed wherever somebody answered. */
+export type FoundDeposit =
+  | { readonly kind: "kept"; readonly found: FoundProof }
+  | { readonly kind: "destroyed"; readonly destroyed: readonly CheckedDestroyed[] };
+
 /**
- * @throws IntercloudError NO_SUCH_DEPOSIT when those that answered do not know it, NOT_THE_OWNER, PROOF_BROKEN,
+ * @throws IntercloudError NO_SUCH_DEPOSIT when those that answered do not know it, DESTROYED, NOT_THE_OWNER, PROOF_BROKEN,
  * NOT_ENOUGH_PROVIDERS when nobody answered.
  */
-export async function findProof(
+export async function findProof(user: CustodyUser, token: TokenText, signal: AbortSignal): Promise<FoundProof> {
+  const deposit = await findDeposit(user, token, signal);
+  if (deposit.kind === "destroyed") throw destroyedError(deposit.destroyed);
+  return deposit.found;
+}
+
+/** Like `findProof`, for those who want to know more about a deposit that was destroyed. */
+export async function findDeposit(
   user: CustodyUser,
   { tokenId, home }: TokenText,
   signal: AbortSignal,
-): Promise<FoundProof> {
+): Promise<FoundDeposit> {
   const failures = new Map<PeerName, unknown>();
-  const found = Promise.withResolvers<FoundProof>();
+  const destroyed: CheckedDestroyed[] = [];
+  const found = Promise.withResolvers<FoundDeposit>();
   const done = new AbortController();
   const either = AbortSignal.any([signal, done.signal]);
   const ask = async (peer: PeerName): Promise<void> => {
     if (failures.has(peer)) return;
     try {
-      found.resolve(await showFrom(user, peer, tokenId, either));
+      const shown = await showFrom(user, peer, tokenId, either);
+      if ("proof" in shown) {
+        found.resolve({ kind: "kept", found: shown });
+        return;
+      }
+      destroyed.push(shown);
+      failures.set(peer, destroyedError([shown]));
+      if (destroyed.length >= neededToDestroy(shown)) found.resolve({ kind: "destroyed", destroyed });
     } catch (error) {
       failures.set(peer, error);
     }
@@ -50,7 +76,10 @@ export async function findProof(
   const everybody = Promise.race([homeFirst, headStart.promise]).then(async () => {
     if (!done.signal.aborted) await Promise.all([homeFirst, others()]);
   });
-  const nobody = everybody.then(() => Promise.reject(bestError(user, home, failures)));
+  const nobody = everybody.then(async (): Promise<FoundDeposit> => {
+    if (destroyed.length > 0) return { kind: "destroyed", destroyed };
+    throw await bestError(user, home, failures, either);
+  });
   try {
     return await Promise.race([found.promise, nobody]);
   } finally {
@@ -63,17 +92,20 @@ export async function findProof(
 
 /**
  * The proof of the newest generation that any provider knows; asks all of them and waits for their answers.
- * @throws what `findProof` throws.
+ * @throws what `findProof` throws; DESTROYED also when one provider alone has destroyed it: nothing is built on the rest.
  */
 export async function findNewestProof(user: CustodyUser, token: TokenText, signal: AbortSignal): Promise<FoundProof> {
   const { home, tokenId } = token;
   const failures = new Map<PeerName, unknown>();
+  const destroyed: CheckedDestroyed[] = [];
   let newest: FoundProof | undefined;
   const ask = async (peer: PeerName): Promise<void> => {
     if (failures.has(peer)) return;
     try {
       const found = await showFrom(user, peer, tokenId, signal);
-      if (newest === undefined || found.proof.placement.generation > newest.proof.placement.generation) newest = found;
+      if ("receipt" in found) destroyed.push(found);
+      else if (newest === undefined || found.proof.placement.generation > newest.proof.placement.generation)
+        newest = found;
     } catch (error) {
       failures.set(peer, error);
     }
@@ -85,7 +117,8 @@ export async function findNewestProof(user: CustodyUser, token: TokenText, signa
     await Promise.all(located.filter((peer) => peer !== home && !known.includes(peer)).map(ask));
   }
   signal.throwIfAborted();
-  if (newest === undefined) throw bestError(user, home, failures);
+  if (destroyed.length > 0) throw destroyedError(destroyed);
+  if (newest === undefined) throw await bestError(user, home, failures, signal);
   return newest;
 }
 
@@ -94,18 +127,23 @@ async function showFrom(
   peer: PeerName,
   tokenId: Uint8Array,
   signal: AbortSignal,
-): Promise<FoundProof> {
+): Promise<FoundProof | CheckedDestroyed> {
   const request = signedRequest(user, "read", { tokenId, provider: peer });
   const options = { timeoutMs: ASK_TIMEOUT_MS, signal };
-  const answer = await user.transport.ask(peer, CUSTODY_PROTOCOL, "show", { request }, options);
-  const bytes = parseShape(showAnswerShape, answer, "show").proof;
+  const answer = parseShape(
+    showAnswerShape,
+    await user.transport.ask(peer, CUSTODY_PROTOCOL, "show", { request }, options),
+    "show",
+  );
+  if ("destroyed" in answer) return readDestroyedAt(peer, tokenId, answer.destroyed);
+  const bytes = answer.proof;
   const proof = readProof(bytes);
   if (!equalBytes(proof.terms.tokenId, tokenId)) {
     throw new IntercloudError("PROOF_BROKEN", "integrity", "the provider showed the proof of another deposit", {
       peers: [peer],
     });
   }
-  return { proof, bytes };
+  return { proof, bytes, grant: answer.grant };
 }
 
 /** Asks those that answered, even if with a refusal, where the DHT says that the ciphertext is. */
@@ -135,8 +173,19 @@ const AWAY: ReadonlySet<Status | undefined> = new Set<Status>(["unreachable", "t
 /** What the user should hear when several providers failed in several ways: the answer that says most. */
 const MOST_TELLING: readonly Status[] = ["integrity", "refused", "expired", "replayed", "not-found"];
 
-function bestError(user: CustodyUser, home: PeerName, failures: ReadonlyMap<PeerName, unknown>): unknown {
+async function bestError(
+  user: CustodyUser,
+  home: PeerName,
+  failures: ReadonlyMap<PeerName, unknown>,
+  signal: AbortSignal,
+): Promise<unknown> {
   const errors = [...failures.values()];
+  const clock = await clockError(
+    user,
+    [...failures].map(([peer, error]) => ({ peer, error })),
+    signal,
+  );
+  const expired = errors.find((each) => statusOf(each) === "expired");
   for (const status of MOST_TELLING) {
     const error = errors.find((each) => statusOf(each) === status);
     if (error === undefined) continue;
@@ -148,13 +197,22 @@ function bestError(user: CustodyUser, home: PeerName, failures: ReadonlyMap<Peer
       return new IntercloudError("NO_SUCH_DEPOSIT", "not-found", message, {}, error);
     }
     if (status === "refused") {
-      const message = "the providers refuse: this identity does not own the deposit; use the home of the one that does";
+      // Others may not have heard of the grant, or of its end.
+      if (expired !== undefined && clock === undefined) return grantExpired(expired);
+      const message =
+        "the providers refuse: this identity does not own the deposit and has no grant of it; " +
+        "use the home of the one that does, or ask the owner for a grant";
       return new IntercloudError("NOT_THE_OWNER", "refused", message, {}, error);
     }
-    return error;
+    return status === "expired" ? (clock ?? grantExpired(error)) : error;
   }
   const missing = [...failures].filter(([, error]) => statusOf(error) !== "not-found").map(([peer]) => peer);
   return notEnough(user, 0, 1, missing, failures.get(home));
+}
+
+export function grantExpired(cause: unknown): IntercloudError {
+  const message = "your grant of this deposit has expired; ask its owner for a new one";
+  return new IntercloudError("GRANT_EXPIRED", "expired", message, {}, cause);
 }
 
 function statusOf(error: unknown): Status | undefined {

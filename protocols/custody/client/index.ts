@@ -1,8 +1,11 @@
 /** What a user can do with its deposits. */
 export * from "./change.ts";
 export * from "./deposit.ts";
+export { type Destruction, destroy } from "./destroy.ts";
 export { type FoundProof, findProof } from "./find-proof.ts";
+export { type GrantOptions, type GrantsChanged, grant, repairGrants, revoke } from "./grants.ts";
 export * from "./list.ts";
 export * from "./repair.ts";
 export * from "./retrieve.ts";
+export { askStanding, type Standing } from "./standing.ts";
 export type { CustodyUser, Directory } from "./user.ts";

@@ -1,16 +1,22 @@
-/** An owner's deposits, as the providers tell them: the union of all their answers. */
+/** An identity's deposits and those that others let it read, as the providers tell them: the union of all their answers. */
 import { decodeToken, type Token, tokenIdOf } from "../../tokens/token.ts";
 import { formatTokenText } from "../../tokens/token-text.ts";
+import type { CborValue } from "../../wire/codec.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
 import type { PeerName } from "../../wire/transport.ts";
 import { ASK_TIMEOUT_MS, CUSTODY_PROTOCOL } from "../constants.ts";
-import { listAnswerShape } from "../messages.ts";
+import type { GrantTerms } from "../grants.ts";
+import { grantedAnswerShape, listAnswerShape } from "../messages.ts";
+import type { Failure } from "./ask-all.ts";
+import { clockError } from "./clock-error.ts";
 import { type CustodyUser, notEnough, signedRequest } from "./user.ts";
 
 export interface ListedDeposit {
   readonly tokenText: string;
   readonly token: Token;
+  /** What its owner lets us do with it; null when it is ours. */
+  readonly grant: GrantTerms | null;
 }
 
 export interface Listing {
@@ -22,14 +28,18 @@ export interface Listing {
 
 /** @throws IntercloudError NOT_ENOUGH_PROVIDERS when nobody answered. */
 export async function listDeposits(user: CustodyUser, signal: AbortSignal): Promise<Listing> {
-  const found = new Map<string, ListedDeposit>();
-  const failures: { readonly peer: PeerName; readonly error: unknown }[] = [];
+  const found = new Map<string, Entry>();
+  const failures: Failure[] = [];
   await Promise.all(
     user.directory.providers.map(async (peer) => {
       try {
-        for await (const token of tokensAt(user, peer, signal)) {
-          const tokenText = formatTokenText({ tokenId: token.tokenId, home: token.token.home });
-          found.set(tokenText, { tokenText, token: token.token });
+        for (const method of ["list", "granted"] as const) {
+          for await (const entry of entriesAt(user, peer, method, signal)) {
+            const { tokenText } = entry.deposit;
+            const known = found.get(tokenText);
+            // A provider that missed a change of the grants tells what was before.
+            if (known === undefined || entry.version > known.version) found.set(tokenText, entry);
+          }
         }
       } catch (error) {
         failures.push({ peer, error });
@@ -38,31 +48,65 @@ export async function listDeposits(user: CustodyUser, signal: AbortSignal): Prom
   );
   signal.throwIfAborted();
   const missing = failures.map(({ peer }) => peer);
-  if (missing.length === user.directory.providers.length) throw notEnough(user, 0, 1, missing, failures[0]?.error);
-  const deposits = [...found.values()].sort((a, b) => a.token.createdAtMs - b.token.createdAtMs);
-  return { deposits, missing };
+  if (missing.length === user.directory.providers.length) {
+    throw (await clockError(user, failures, signal)) ?? notEnough(user, 0, 1, missing, failures[0]?.error);
+  }
+  const deposits = [...found.values()].map(({ deposit }) => deposit);
+  return { deposits: deposits.sort((a, b) => a.token.createdAtMs - b.token.createdAtMs), missing };
+}
+
+interface Entry {
+  readonly deposit: ListedDeposit;
+  /** Of the list of grants that it is by; 0 for our own. */
+  readonly version: number;
+}
+
+interface Page {
+  readonly lines: readonly {
+    readonly token: Uint8Array;
+    readonly grant: GrantTerms | null;
+    readonly version: number;
+  }[];
+  readonly more: boolean;
 }
 
 /** Pages of one provider that we read: two million deposits, and an end to one that makes them up. */
 const MAX_PAGES = 10_000;
 
-async function* tokensAt(user: CustodyUser, peer: PeerName, signal: AbortSignal) {
+async function* entriesAt(
+  user: CustodyUser,
+  peer: PeerName,
+  method: "list" | "granted",
+  signal: AbortSignal,
+): AsyncIterable<Entry> {
   let after: Uint8Array | null = null;
   for (let page = 0; page < MAX_PAGES; page += 1) {
     const request = signedRequest(user, "read", { after, provider: peer });
     const options = { timeoutMs: ASK_TIMEOUT_MS, signal };
-    const answer = await user.transport.ask(peer, CUSTODY_PROTOCOL, "list", { request }, options);
-    const { tokens, more } = parseShape(listAnswerShape, answer, "list");
-    for (const bytes of tokens) {
+    const answer = await user.transport.ask(peer, CUSTODY_PROTOCOL, method, { request }, options);
+    const { lines, more } = method === "list" ? ownPage(answer) : grantedPage(answer);
+    for (const { token: bytes, grant, version } of lines) {
       const token = decodeToken(bytes);
       const tokenId = tokenIdOf(bytes);
       if (after !== null && Buffer.compare(tokenId, after) <= 0) throw endless(peer);
       after = tokenId;
-      if (token.owner === user.session.identity) yield { tokenId, token };
+      const isOurs = token.owner === user.session.identity;
+      if (isOurs !== (method === "list")) continue;
+      yield { deposit: { tokenText: formatTokenText({ tokenId, home: token.home }), token, grant }, version };
     }
-    if (!more || tokens.length === 0) return;
+    if (!more || lines.length === 0) return;
   }
   throw endless(peer);
+}
+
+function ownPage(answer: CborValue): Page {
+  const { tokens, more } = parseShape(listAnswerShape, answer, "list");
+  return { lines: tokens.map((token) => ({ token, grant: null, version: 0 })), more };
+}
+
+function grantedPage(answer: CborValue): Page {
+  const { deposits, more } = parseShape(grantedAnswerShape, answer, "granted");
+  return { lines: deposits, more };
 }
 
 function endless(peer: PeerName): IntercloudError {

@@ -1,4 +1,5 @@
 /** Asks all providers of a deposit whether they are there, and lets one wait for enough of them, not for all. */
+import { IntercloudError } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
 import type { PeerName } from "../../wire/transport.ts";
 import { CUSTODY_PROTOCOL } from "../constants.ts";
@@ -18,6 +19,8 @@ export interface ReadyProvider {
 export interface ReadySurvey {
   /** In the order in which they answered; grows while the survey runs. */
   readonly ready: readonly ReadyProvider[];
+  /** Those that answered and do not have the deposit (any more). */
+  readonly without: readonly PeerName[];
   /** Resolves when `enough` says so, or when everybody has answered or failed. */
   until(enough: (ready: readonly ReadyProvider[]) => boolean): Promise<void>;
 }
@@ -29,6 +32,7 @@ export function surveyReady(
   signal: AbortSignal,
 ): ReadySurvey {
   const ready: ReadyProvider[] = [];
+  const without: PeerName[] = [];
   let wake = Promise.withResolvers<void>();
   const asked = roster.map(async (peer, i) => {
     try {
@@ -37,8 +41,10 @@ export function surveyReady(
       const answer = await user.transport.ask(peer, CUSTODY_PROTOCOL, "ready", body, options);
       const { holdsShare, holdsCiphertext } = parseShape(readyAnswerShape, answer, "ready");
       if (holdsShare) ready.push({ peer, point: i + 1, holdsCiphertext });
-    } catch {
+      else without.push(peer);
+    } catch (error) {
       // Not there, or without the deposit: not ready. Too few of them is the caller's error to report.
+      if (error instanceof IntercloudError && error.status === "not-found") without.push(peer);
     }
     wake.resolve();
     wake = Promise.withResolvers();
@@ -49,6 +55,7 @@ export function surveyReady(
   });
   return {
     ready,
+    without,
     async until(enough) {
       while (!over && !enough(ready)) await Promise.race([wake.promise, all]);
     },

@@ -4,10 +4,12 @@ import { IntercloudError } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
 import type { PeerName } from "../../wire/transport.ts";
 import { abortOn } from "../abort-on.ts";
-import { CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS } from "../constants.ts";
+import { ASK_TIMEOUT_MS, CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS } from "../constants.ts";
+import { grantsDigest } from "../grants.ts";
 import { repairedShape } from "../messages.ts";
 import { receiveChain } from "../waiting-chain.ts";
 import { type FoundProof, findNewestProof } from "./find-proof.ts";
+import { askStanding } from "./standing.ts";
 import { type CustodyUser, signedRequest } from "./user.ts";
 
 export interface RepairReport {
@@ -27,10 +29,12 @@ export async function repairDeposit(user: CustodyUser, token: TokenText, signal:
   if (terms.token.owner !== user.session.identity) {
     throw new IntercloudError("NOT_THE_OWNER", "refused", "only the owner may have its deposit repaired");
   }
+  const options = { timeoutMs: ASK_TIMEOUT_MS, signal };
+  const grants = (await askStanding(user, terms, placement.roster, options)).newest?.request ?? null;
   const providers = await Promise.all(
     placement.roster.map(async (peer) => {
       try {
-        return { peer, repaired: await repairAt(user, found, peer, signal), error: undefined };
+        return { peer, repaired: await repairAt(user, found, grants, peer, signal), error: undefined };
       } catch (error) {
         signal.throwIfAborted();
         if (!(error instanceof IntercloudError)) throw error;
@@ -41,10 +45,19 @@ export async function repairDeposit(user: CustodyUser, token: TokenText, signal:
   return { providers };
 }
 
-async function repairAt(user: CustodyUser, { proof, bytes }: FoundProof, peer: PeerName, signal: AbortSignal) {
-  const request = signedRequest(user, "change", { tokenId: proof.terms.tokenId, provider: peer });
+async function repairAt(
+  user: CustodyUser,
+  { proof, bytes }: FoundProof,
+  grants: Uint8Array | null,
+  peer: PeerName,
+  signal: AbortSignal,
+) {
+  const request = signedRequest(user, "change", {
+    ...{ tokenId: proof.terms.tokenId, provider: peer },
+    grants: grantsDigest(grants),
+  });
   const options = { timeoutMs: OPEN_TIMEOUT_MS, signal };
-  const header = { request, proof: bytes };
+  const header = { request, proof: bytes, grants };
   const channel = await user.transport.open(peer, CUSTODY_PROTOCOL, "repair", header, options);
   const release = abortOn(signal, channel);
   try {

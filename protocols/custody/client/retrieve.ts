@@ -7,13 +7,19 @@ import type { Token } from "../../tokens/token.ts";
 import type { TokenText } from "../../tokens/token-text.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import type { PeerName } from "../../wire/transport.ts";
+import { ASK_TIMEOUT_MS } from "../constants.ts";
+import { allows } from "../grants.ts";
 import { keepersOf } from "../placement.ts";
+import type { Failure } from "./ask-all.ts";
 import { type Accusation, blame } from "./blame.ts";
 import { checkedMessage, WrongBytes } from "./checked-blocks.ts";
 import { fastestMembers, isEnough, usable } from "./choose-members.ts";
-import { type FoundProof, findProof } from "./find-proof.ts";
+import { clockError } from "./clock-error.ts";
+import { destroyedError } from "./destroyed.ts";
+import { type FoundProof, findProof, grantExpired } from "./find-proof.ts";
 import { type ReadyProvider, type ReadySurvey, surveyReady } from "./ready-survey.ts";
 import { type Located, openRound, type Round, RoundFailure } from "./round.ts";
+import { askStanding } from "./standing.ts";
 import { type CustodyUser, notEnough } from "./user.ts";
 
 export interface RetrieveOptions {
@@ -52,12 +58,12 @@ const READER_STALL_MS = 15_000;
 
 /**
  * Resolves when there are enough providers to begin with.
- * @throws IntercloudError NO_SUCH_DEPOSIT, NOT_THE_OWNER, NOT_ENOUGH_PROVIDERS, NO_USER_SHARE; the message itself may throw
- * NOT_ENOUGH_PROVIDERS and WRONG_BYTES later.
+ * @throws IntercloudError NO_SUCH_DEPOSIT, DESTROYED, NOT_THE_OWNER, GRANT_EXPIRED, NOT_ENOUGH_PROVIDERS, NO_USER_SHARE; the
+ * message itself may throw these and WRONG_BYTES later.
  */
 export async function retrieve(user: CustodyUser, options: RetrieveOptions): Promise<Retrieval> {
   const signal = options.signal ?? new AbortController().signal;
-  const { proof, bytes: proofBytes } = await findProof(user, options.token, signal);
+  const { proof, bytes: proofBytes, grant } = await findProof(user, options.token, signal);
   requireChain(user, proof);
   const { terms, placement } = proof;
   const { token, tokenId } = terms;
@@ -72,13 +78,14 @@ export async function retrieve(user: CustodyUser, options: RetrieveOptions): Pro
   const run: Run = {
     user,
     options,
-    ...{ token, tokenId, placement, proofBytes },
+    ...{ token, tokenId, placement, proofBytes, grant },
     userShare,
     route: options.route,
     count: placement.manifest.threshold - (userShare === undefined ? 0 : 1),
     survey: surveyReady(user, tokenId, placement, either),
     excluded: new Set(),
     ...{ named: new Set(), withoutCiphertext: new Set() },
+    refusals: [],
     signal: either,
   };
   try {
@@ -94,6 +101,8 @@ interface Run extends Located {
   readonly user: CustodyUser;
   readonly options: RetrieveOptions;
   readonly proofBytes: Uint8Array;
+  /** What the owner lets us do; null when we are the owner. */
+  readonly grant: FoundProof["grant"];
   readonly userShare: Uint8Array | undefined;
   route: Route;
   /** How many providers a round needs. */
@@ -101,6 +110,8 @@ interface Run extends Located {
   readonly survey: ReadySurvey;
   /** Providers that failed. */
   readonly excluded: Set<PeerName>;
+  /** Those of them that would not serve us. */
+  readonly refusals: Failure[];
   /** Providers whose copy of the ciphertext is not good where we are, and whose share may be. */
   readonly withoutCiphertext: Set<PeerName>;
   /** Those of them that were shown to have lied, or to have lost what they should keep. */
@@ -151,7 +162,7 @@ async function nextMembers(run: Run): Promise<ReadyProvider[]> {
   if (run.signal.aborted) throw cancelled(run.signal);
   const candidates = usable(survey.ready, run);
   const members = fastestMembers(candidates, count);
-  if (members === undefined) throw tooFew(run, candidates);
+  if (members === undefined) throw (await refused(run)) ?? (await destroyedMeanwhile(run)) ?? tooFew(run, candidates);
   return members;
 }
 
@@ -165,6 +176,11 @@ async function learnFrom(run: Run, { record }: Round, error: unknown): Promise<v
       return;
     }
     run.excluded.add(error.peer);
+    if (error.status === "refused" || error.status === "expired") {
+      run.refusals.push({ peer: error.peer, error });
+      // A provider that has not heard of the grant yet does what it should.
+      if (run.grant !== null) return;
+    }
     run.options.onWarning?.({ kind: "replaced", peers: [error.peer] });
     return;
   }
@@ -197,6 +213,35 @@ function requireChain(user: CustodyUser, proof: FoundProof["proof"]): void {
   const names = broken.suspects.map((peer) => user.directory.nameOf(peer)).join(" or ");
   const message = `the chain of this deposit breaks at link ${broken.index}: ${broken.problem} (${names})`;
   throw new IntercloudError("CHAIN_BROKEN", "integrity", message, { peers: broken.suspects });
+}
+
+/** When so many providers refuse to serve us that the others cannot be enough, whoever else comes back. */
+async function refused({ user, placement, grant, count, refusals, signal }: Run): Promise<IntercloudError | undefined> {
+  const { roster } = placement;
+  if (roster.length - refusals.length >= count) return undefined;
+  const clock = await clockError(user, refusals, signal);
+  if (clock !== undefined) return clock;
+  const cause = refusals[0]?.error;
+  const expired = refusals.find(({ error }) => error instanceof IntercloudError && error.status === "expired");
+  if (expired !== undefined) return grantExpired(expired.error);
+  const [code, why] =
+    grant !== null && !allows(grant, "retrieve")
+      ? [
+          "GRANT_PURPOSE",
+          "the owner's grant lets this identity see the deposit, not get it; ask for one to retrieve it",
+        ]
+      : ["NOT_THE_OWNER", "this identity does not own the deposit, and its grant was revoked or has not reached them"];
+  const message = `${refusals.length} of ${roster.length} providers refuse: ${why}`;
+  return new IntercloudError(code, "refused", message, {}, cause);
+}
+
+/** When the owner asks for what it has destroyed at some providers, it should hear that rather than that they are missing. */
+async function destroyedMeanwhile(run: Run): Promise<IntercloudError | undefined> {
+  const { user, token, tokenId, survey, excluded, signal } = run;
+  if (token.owner !== user.session.identity) return undefined;
+  const peers = new Set([...survey.without, ...excluded]);
+  const { destroyed } = await askStanding(user, { token, tokenId }, [...peers], { timeoutMs: ASK_TIMEOUT_MS, signal });
+  return destroyed.size > 0 ? destroyedError([...destroyed.values()]) : undefined;
 }
 
 function tooFew(run: Run, candidates: readonly ReadyProvider[]): IntercloudError {

@@ -17,9 +17,9 @@ import { abortOn } from "../abort-on.ts";
 import { accountRequestDigest, coveringBlocks, type Excerpt, excerpt, signAccount } from "../account.ts";
 import { accountContentShape, requestShape } from "../messages.ts";
 import { tellWaiting } from "../waiting-chain.ts";
+import { requireReader } from "./access.ts";
 import { ciphertextName } from "./deposit-record.ts";
 import type { CustodyProvider } from "./provider.ts";
-import { requireOwner } from "./retrieve.ts";
 import { loadServing, type Serving } from "./serving.ts";
 import { unlessLost } from "./unless-lost.ts";
 
@@ -35,7 +35,7 @@ export async function giveAccount(
   const content = parseShape(accountContentShape, request.content, "account request");
   const { tokenId, dealId, offsetBytes, lengthBytes } = content;
   const serving = await loadServing(provider.store, tokenId, dealId);
-  requireOwner(serving, request.identity);
+  await requireReader(provider, serving.terms, request.identity, "retrieve");
   const { manifest, kept } = serving.placement;
   const { peer } = provider.transport;
   if (content.provider !== peer || kept === undefined || offsetBytes + lengthBytes > manifest.lengthBytes) {

@@ -1,20 +1,23 @@
 /**
- * Deposits whose bytes are passing right now. Each step runs once: a step that failed has burnt the deal, and one that runs
- * cannot be started a second time beside itself.
+ * Deposits whose bytes are passing right now, on their way in or out. Each step runs once: a step that failed has burnt the
+ * deal, and one that runs cannot be started a second time beside itself.
  */
 import { hexOf } from "../../dealing/held-deal.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 
 export interface ActiveDeposits {
-  /** Runs `action`; its signal fires when the deposit is abandoned. @throws IntercloudError ALREADY_RUNNING. */
+  /** Runs `action`; its signal fires when the step is stopped. @throws IntercloudError ALREADY_RUNNING. */
   run<T>(
     tokenId: Uint8Array,
     step: string,
     outer: AbortSignal,
     action: (signal: AbortSignal) => Promise<T>,
   ): Promise<T>;
-  /** Ends every step of the deposit and waits until they have ended. */
-  stop(tokenId: Uint8Array): Promise<void>;
+  /**
+   * Ends the steps of the deposit whose names begin with `steps`, all by default, and waits until they have ended. Whoever takes
+   * part in them is told the status of `reason`.
+   */
+  stop(tokenId: Uint8Array, reason: IntercloudError, steps?: string): Promise<void>;
 }
 
 export function createActiveDeposits(): ActiveDeposits {
@@ -34,11 +37,10 @@ export function createActiveDeposits(): ActiveDeposits {
         running.delete(key);
       }
     },
-    async stop(tokenId) {
-      const steps = [...running].filter(([key]) => key.startsWith(hexOf(tokenId))).map(([, step]) => step);
-      const reason = new IntercloudError("ABANDONED", "cancelled", "the owner abandoned this deposit");
-      for (const step of steps) step.controller.abort(reason);
-      await Promise.allSettled(steps.map((step) => step.done));
+    async stop(tokenId, reason, steps = "") {
+      const stopped = [...running].filter(([key]) => key.startsWith(`${hexOf(tokenId)} ${steps}`));
+      for (const [, step] of stopped) step.controller.abort(reason);
+      await Promise.allSettled(stopped.map(([, step]) => step.done));
     },
   };
 }

@@ -32,8 +32,9 @@ export async function burnUnsealed(provider: CustodyProvider, tokenId: Uint8Arra
 }
 
 /**
- * The owner gives a deposit up that did not become one. Done whatever its state is; nothing there is fine, too. A deal that is
- * not bound yet goes as well, so that a bind which comes after this finds nothing: only the peers of the deal and its user know its id.
+ * The owner gives a deposit up that did not become one: some providers may have sealed it all the same. Done whatever its state
+ * is, and without a receipt, because there never was a deposit to destroy; nothing there is fine, too. A deal that is not bound yet
+ * goes as well, so that a bind which comes after this finds nothing: only the peers of the deal and its user know its id.
  */
 export async function abandon(provider: CustodyProvider, active: ActiveDeposits, body: CborValue): Promise<CborValue> {
   const message = parseShape(requestShape, body, "abandon");
@@ -43,7 +44,8 @@ export async function abandon(provider: CustodyProvider, active: ActiveDeposits,
   const { store } = provider;
   const found = await findOwn(provider, request.identity, tokenId, dealId);
   provider.replayGuard.admit(request, nowMs);
-  if (found !== undefined) await active.stop(found.terms.tokenId);
+  const reason = new IntercloudError("ABANDONED", "cancelled", "the owner abandoned this deposit");
+  if (found !== undefined) await active.stop(found.terms.tokenId, reason);
   await withDeal(store, dealId, async () => {
     const deposit = await findOwn(provider, request.identity, tokenId, dealId);
     if (deposit !== undefined) {

@@ -18,6 +18,7 @@ import { MAX_CHANGE_PROOF_BYTES, MAX_PROOF_BYTES } from "../constants.ts";
 import { type DepositTerms, readTerms } from "../deposit-terms.ts";
 import { originPlacement, type Placement } from "../placement.ts";
 import type { Proof } from "../proof.ts";
+import { forgottenGrants } from "./grant-record.ts";
 
 const recordShape = v.strictObject({
   version: v.literal(1),
@@ -110,28 +111,22 @@ export function proofParts({
 }
 
 /**
- * Forgets a deposit: seed, correction, ciphertext and record. The deal's id stays burnt for ever, and so does the event.
+ * Forgets a deposit: seed, correction, ciphertext, grants and record. The deal's id stays burnt for ever, and so does the event.
  * @param event what the audit log says about it.
  */
-export async function burnDeposit(
-  store: Store,
-  { terms, record, placement }: StoredDeposit,
-  event: AuditEvent,
-): Promise<void> {
-  const { tokenId, token } = terms;
-  const changes: Change[] = [auditChange(event), { kind: "delete", key: RECORD_PREFIX + hexOf(tokenId) }];
-  if (record.state === "sealed") changes.push({ kind: "delete", key: ownerKey(token.owner, tokenId) });
-  await burnDeal(store, placement.manifest.dealId, changes);
-  await store.bodies.remove(ciphertextName(tokenId, placement.generation));
+export async function burnDeposit(store: Store, deposit: StoredDeposit, event: AuditEvent): Promise<void> {
+  const { terms, placement } = deposit;
+  await burnDeal(store, placement.manifest.dealId, [auditChange(event), ...(await forgottenChanges(store, deposit))]);
+  await store.bodies.remove(ciphertextName(terms.tokenId, placement.generation));
 }
 
-/** What makes a sealed deposit unknown here, apart from its share. */
-export function noDepositChanges({ terms }: StoredDeposit): Change[] {
+/** What forgets all records of a deposit but that of its deal. */
+export async function forgottenChanges(store: Store, { terms, record }: StoredDeposit): Promise<Change[]> {
   const { tokenId, token } = terms;
-  return [
-    { kind: "delete", key: RECORD_PREFIX + hexOf(tokenId) },
-    { kind: "delete", key: ownerKey(token.owner, tokenId) },
-  ];
+  const changes = await forgottenGrants(store, tokenId);
+  changes.push({ kind: "delete", key: RECORD_PREFIX + hexOf(tokenId) });
+  if (record.state === "sealed") changes.push({ kind: "delete", key: ownerKey(token.owner, tokenId) });
+  return changes;
 }
 
 /** Lists a sealed deposit under its owner. */

@@ -11,6 +11,8 @@ import { prepareChange } from "./change/prepare.ts";
 import { retire } from "./change/retire.ts";
 import { transfer } from "./change/transfer.ts";
 import { collect, part } from "./collect.ts";
+import { destroy } from "./destroy.ts";
+import { grant, granted, grants } from "./grants.ts";
 import { receiveCopy } from "./keep.ts";
 import { pour } from "./pour.ts";
 import type { CustodyProvider } from "./provider.ts";
@@ -45,13 +47,17 @@ export function custodyHandlers(provider: CustodyProvider): Handlers {
       "change-retire": (body, context) => retire(provider, body, context),
       "change-drop": (body) => dropOwn(provider, active, body),
       "change-status": (body) => changeStatus(provider, body),
+      grant: (body) => grant(provider, active, body),
+      grants: (body) => grants(provider, body),
+      granted: (body) => granted(provider, body),
+      destroy: (body) => destroy(provider, active, body),
     },
     channels: {
       pour: (channel, header, context) => pour(provider, active, channel, header, context),
       collect: (channel, header, context) => collect(provider, active, channel, header, context),
       part: (channel, header, context) => part(provider, active, channel, header, context),
       copy: (channel, header, context) => receiveCopy(provider, active, channel, header, context),
-      retrieve: (channel, header, context) => retrieve(provider, refusals, channel, header, context),
+      retrieve: (channel, header, context) => retrieve(provider, active, refusals, channel, header, context),
       account: (channel, header, context) => giveAccount(provider, channel, header, context),
       repair: (channel, header, context) => answerRepair(provider, active, channel, header, context),
       "repair-part": (channel, header, context) => repairPart(provider, channel, header, context),

@@ -4,15 +4,25 @@ import { ciphertextName, findDeposit, tokenIdOfCiphertext } from "./deposit-reco
 import type { CustodyProvider } from "./provider.ts";
 
 /** To be called at start, while nothing comes in. */
-export async function removeOrphans({ store }: CustodyProvider): Promise<void> {
-  for await (const name of store.bodies.names()) {
+export async function removeOrphans(provider: CustodyProvider): Promise<void> {
+  for await (const name of provider.store.bodies.names()) {
     const tokenId = tokenIdOfCiphertext(name);
-    if (tokenId === undefined) continue;
-    const generations = [
-      (await findDeposit(store, tokenId))?.placement.generation,
-      (await findChange(store, tokenId))?.change.next.generation,
-    ];
-    const belongs = generations.some((each) => each !== undefined && name === ciphertextName(tokenId, each));
-    if (!belongs) await store.bodies.remove(name);
+    if (tokenId !== undefined && !(await belongs(provider, name, tokenId))) await provider.store.bodies.remove(name);
   }
+}
+
+/** All ciphertexts of one deposit that belong to no generation of it. */
+export async function removeOrphansOf(provider: CustodyProvider, tokenId: Uint8Array): Promise<void> {
+  const first = ciphertextName(tokenId);
+  for await (const name of provider.store.bodies.names()) {
+    if (name.startsWith(first) && !(await belongs(provider, name, tokenId))) await provider.store.bodies.remove(name);
+  }
+}
+
+async function belongs({ store }: CustodyProvider, name: string, tokenId: Uint8Array): Promise<boolean> {
+  const generations = [
+    (await findDeposit(store, tokenId))?.placement.generation,
+    (await findChange(store, tokenId))?.change.next.generation,
+  ];
+  return generations.some((each) => each !== undefined && name === ciphertextName(tokenId, each));
 }

@@ -46,4 +46,5 @@ export type CustodyEvent =
       readonly kind: "change-prepared" | "change-active" | "change-dropped" | "changed" | "moved-away" | "repaired";
       readonly tokenId: Uint8Array;
     }
+  | { readonly kind: "granted" | "revoked" | "destroyed"; readonly tokenId: Uint8Array }
   | { readonly kind: "served"; readonly tokenId: Uint8Array; readonly lengthBytes: number };

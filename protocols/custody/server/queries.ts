@@ -14,9 +14,11 @@ import {
   showContentShape,
 } from "../messages.ts";
 import { encodeProof } from "../proof.ts";
+import { requireReader } from "./access.ts";
 import { loadDeposit, ownedTokens, proofParts } from "./deposit-record.ts";
 import type { CustodyProvider } from "./provider.ts";
 import { loadServing } from "./serving.ts";
+import { destroyedAnswer } from "./tombstone.ts";
 
 /** Whether we would take part in a deposit now. */
 export async function hello(provider: CustodyProvider): Promise<CborValue> {
@@ -36,15 +38,15 @@ export async function show(provider: CustodyProvider, body: CborValue): Promise<
   const request = checkRequest(message.request, "read", provider.clock.nowMs());
   const { tokenId, provider: asked } = parseShape(showContentShape, request.content, "show request");
   requireAsked(provider, asked);
+  const gone = await destroyedAnswer(provider.store, tokenId, request.identity);
+  if (gone !== undefined) return gone;
   const { record, terms } = await loadDeposit(provider.store, tokenId);
   const parts = proofParts(record);
   if (parts === undefined) {
     throw new IntercloudError("NO_SUCH_DEPOSIT", "not-found", "this deposit was never completed");
   }
-  if (terms.token.owner !== request.identity) {
-    throw new IntercloudError("NOT_THE_OWNER", "refused", "only the owner may see this deposit");
-  }
-  return { proof: encodeProof(parts) };
+  const grant = await requireReader(provider, terms, request.identity, "show");
+  return { proof: encodeProof(parts), grant: grant && { purposes: grant.purposes, expiresAtMs: grant.expiresAtMs } };
 }
 
 /** The asker's own deposits, a page at a time, in the order of their ids. */
@@ -65,7 +67,7 @@ export async function list(provider: CustodyProvider, body: CborValue): Promise<
 }
 
 /** A question that was put to another provider is not passed on to us in the owner's name. */
-function requireAsked(provider: CustodyProvider, asked: PeerName): void {
+export function requireAsked(provider: CustodyProvider, asked: PeerName): void {
   if (asked === provider.transport.peer) return;
   throw new IntercloudError("NOT_ASKED", "refused", "this question was put to another provider");
 }

@@ -1,9 +1,12 @@
 /**
- * A provider's part in a retrieval. Every provider checks the owner's request for itself. In the fanout route the user asks each
- * member; in the chain route it asks the last one, who asks the one before, and so on to the first, who has the ciphertext.
- * Either way a member gives out nothing but what came in (or nothing), its layer and its mask, added up, and signs each block of it.
+ * A provider's part in a retrieval. Every provider checks for itself that the owner asks, or somebody whom the owner lets. In the
+ * fanout route the user asks each member; in the chain route it asks the last one, who asks the one before, and so on to the
+ * first, who has the ciphertext. Either way a member gives out nothing but what came in (or nothing), its layer and its mask,
+ * added up, and signs each block of it.
  */
 import { auditChange } from "../../audit/index.ts";
+import { hexOf } from "../../dealing/held-deal.ts";
+import type { Identity } from "../../identity/identity.ts";
 import { checkRequest } from "../../identity/request.ts";
 import { decodeDescriptor, descriptorHash, type RoundDescriptor } from "../../rounds/descriptor.ts";
 import { zeros } from "../../rounds/zeros.ts";
@@ -16,14 +19,22 @@ import { abortOn } from "../abort-on.ts";
 import { receiveAnswerBytes, sendAnswer } from "../answer-stream.ts";
 import { CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS } from "../constants.ts";
 import { requestShape, retrieveContentShape } from "../messages.ts";
+import { requireReader } from "./access.ts";
+import type { ActiveDeposits } from "./active.ts";
 import { ciphertextName } from "./deposit-record.ts";
-import { ownLayer } from "./own-layer.ts";
+import { ownLayer, type Transform } from "./own-layer.ts";
 import type { CustodyProvider } from "./provider.ts";
 import type { Refusals } from "./refusals.ts";
 import { loadServing, type Serving } from "./serving.ts";
 
+/** How the steps of an identity's retrievals begin, for `ActiveDeposits`. */
+export function retrievalsOf(identity: Identity): string {
+  return `retrieve ${identity} `;
+}
+
 export async function retrieve(
   provider: CustodyProvider,
+  active: ActiveDeposits,
   refusals: Refusals,
   channel: Channel,
   header: CborValue,
@@ -36,32 +47,62 @@ export async function retrieve(
   const descriptor = decodeDescriptor(content.descriptor);
   const roundHash = descriptorHash(content.descriptor);
   const { identity } = request;
-  const { tokenId, offsetBytes, lengthBytes } = descriptor;
+  const { tokenId } = descriptor;
   const asked = { tokenId, identity, purpose: "retrieve", from: context.from, roundDigest: roundHash };
-  const { serving, transform } = await refusals.watch(asked, async () => {
-    const serving = await loadServing(provider.store, tokenId, descriptor.dealId);
-    requireOwner(serving, identity);
-    requireRound(serving, descriptor, nowMs);
+  const serving = await refusals.watch(asked, async () => {
+    const found = await loadServing(provider.store, tokenId, descriptor.dealId);
+    await requireReader(provider, found.terms, identity, "retrieve");
+    requireRound(found, descriptor, nowMs);
     requireAsker(descriptor, provider.transport.peer, context.from);
     provider.replayGuard.admit(request, nowMs);
-    return { serving, transform: await ownLayer(provider, descriptor, roundHash) };
+    return found;
   });
 
-  const release = abortOn(context.signal, channel);
-  const input = await openInput(provider, serving, descriptor, message.request, context.signal);
-  try {
+  const step = retrievalsOf(identity) + hexOf(request.nonce);
+  const round = { descriptor, roundHash, request: message.request };
+  await active.run(tokenId, step, context.signal, async (signal) => {
+    const transform = await refusals.watch(asked, async () => {
+      // Looked at again now that it is under way: a revoke or destroy that comes after this ends it, one that came before is seen.
+      await requireReader(provider, serving.terms, identity, "retrieve");
+      return await ownLayer(provider, descriptor, roundHash);
+    });
+    const { offsetBytes, lengthBytes } = descriptor;
     // The trace is on disk before anything leaves: a node that could not write it hands nothing out.
     await provider.store.commit([auditChange({ kind: "served", ...asked, offsetBytes, lengthBytes })]);
-    const blocks = blocksOf(serving, descriptor);
-    const { keepingDigest } = serving.placement.kept ?? { keepingDigest: new Uint8Array() };
-    await sendAnswer(channel, transform(input.bytes), blocks, (block, digest) =>
-      signAnswer(provider.signer, { roundHash, keepingDigest, offsetBytes: block.offsetBytes, digest }),
-    );
-    await channel.close();
-    provider.observe({ kind: "served", tokenId, lengthBytes });
-  } catch (error) {
-    input.before?.abort(error);
-    throw error;
+    await serve(provider, serving, channel, { ...round, transform }, signal);
+  });
+}
+
+interface Round {
+  readonly descriptor: RoundDescriptor;
+  readonly roundHash: Uint8Array;
+  readonly request: Uint8Array;
+  readonly transform: Transform;
+}
+
+async function serve(
+  provider: CustodyProvider,
+  serving: Serving,
+  channel: Channel,
+  { descriptor, roundHash, request, transform }: Round,
+  signal: AbortSignal,
+): Promise<void> {
+  const release = abortOn(signal, channel);
+  try {
+    const input = await openInput(provider, serving, descriptor, request, signal);
+    try {
+      const blocks = blocksOf(serving, descriptor);
+      const { keepingDigest } = serving.placement.kept ?? { keepingDigest: new Uint8Array() };
+      await sendAnswer(channel, transform(input.bytes), blocks, ({ offsetBytes }, digest) =>
+        signAnswer(provider.signer, { roundHash, keepingDigest, offsetBytes, digest }),
+      );
+      await channel.close();
+      const { tokenId, lengthBytes } = descriptor;
+      provider.observe({ kind: "served", tokenId, lengthBytes });
+    } catch (error) {
+      input.before?.abort(error);
+      throw error;
+    }
   } finally {
     release();
   }
@@ -117,12 +158,6 @@ async function* take(source: AsyncIterable<Uint8Array>, lengthBytes: number): As
   }
   if (leftBytes > 0) {
     throw new IntercloudError("BODY_DAMAGED", "damaged", "our copy of this ciphertext is shorter than it should be");
-  }
-}
-
-export function requireOwner({ terms }: Serving, identity: string): void {
-  if (terms.token.owner !== identity) {
-    throw new IntercloudError("NOT_THE_OWNER", "refused", "only the owner may have this deposit");
   }
 }
 

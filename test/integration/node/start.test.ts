@@ -6,6 +6,7 @@ import { afterEach, expect, test } from "vitest";
 import { initNode } from "../../../node/init.ts";
 import { type RunNodeOptions, startNode } from "../../../node/run.ts";
 import { newSigner } from "../../../protocols/crypto/signing.ts";
+import { destroy } from "../../../protocols/custody/client/destroy.ts";
 import { findProof } from "../../../protocols/custody/client/find-proof.ts";
 import { signedRequest } from "../../../protocols/custody/client/user.ts";
 import { CUSTODY_PROTOCOL } from "../../../protocols/custody/constants.ts";
@@ -240,15 +241,30 @@ test("an owner's quota holds, and what is given up is purged from the store's fi
     const { providers } = (await ask(keepers[0]!.peer, "locate", { tokenId })) as { providers: string[] };
     return providers.length === 3;
   });
-  for (const { peer } of keepers)
-    await ask(peer, "abandon", { request: signedRequest(user.user, "destroy", { tokenId, dealId }) });
-  for (const { adminUrl } of keepers) {
-    await eventually("the store is purged", async () => {
+  const purges = async (adminUrl: string | undefined) => {
+    const text = await (await fetch(`${adminUrl}/metrics`)).text();
+    return Number(/^intercloud_store_purges_total (\d+)/m.exec(text)?.[1]);
+  };
+  /** Rewritten after `burn`, and not only because the node has just started. */
+  const expectPurged = async (event: string, burn: () => Promise<unknown>) => {
+    for (const { adminUrl } of keepers) await eventually("no purge is due", async () => (await purges(adminUrl)) > 0);
+    const before = await Promise.all(keepers.map(({ adminUrl }) => purges(adminUrl)));
+    await burn();
+    for (const [i, { adminUrl }] of keepers.entries()) {
+      await eventually("the store is purged", async () => (await purges(adminUrl)) > (before[i] ?? 0));
       const text = await (await fetch(`${adminUrl}/metrics`)).text();
-      return /^intercloud_store_purges_total [1-9]/m.test(text) && /deposits_total\{event="burnt"\} [1-9]/.test(text);
-    });
-  }
-  expect(await readdir(path.join(network.folder("provider-1"), "store", "bodies"))).toEqual([]);
+      expect(text).toMatch(new RegExp(`deposits_total\\{event="${event}"\\} [1-9]`));
+    }
+    expect(await readdir(path.join(network.folder("provider-1"), "store", "bodies"))).toEqual([]);
+  };
+  await expectPurged("burnt", async () => {
+    const request = signedRequest(user.user, "destroy", { tokenId, dealId });
+    for (const { peer } of keepers) await ask(peer, "abandon", { request });
+  });
+  const another = parseTokenText(await user.deposit(bytesOf(60_000, 3), options));
+  await expectPurged("destroyed", async () => {
+    expect((await destroy(user.user, another, AbortSignal.timeout(10_000))).destroyed).toHaveLength(3);
+  });
 });
 
 test("a peer past its quota of requests is told to come back", async () => {

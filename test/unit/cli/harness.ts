@@ -22,14 +22,16 @@ export function tableOf(commands: readonly Command[], more: readonly CommandEntr
 export async function runLine(
   table: CommandTable,
   argv: readonly string[],
-  options: { env?: Record<string, string>; signal?: AbortSignal; stdin?: string } = {},
+  options: { env?: Record<string, string>; signal?: AbortSignal; stdin?: string; terminal?: boolean } = {},
 ): Promise<Outcome> {
   const stdout = keeper();
   const stderr = keeper();
+  const stdin = Readable.from([options.stdin ?? ""]);
+  if (options.terminal === true) for (const stream of [stdin, stderr.stream]) Object.assign(stream, { isTTY: true });
   const exitCode = await dispatch({
     argv,
     env: options.env ?? {},
-    stdin: Readable.from([options.stdin ?? ""]),
+    stdin,
     stdout: stdout.stream,
     stderr: stderr.stream,
     signal: options.signal ?? new AbortController().signal,

@@ -5,6 +5,7 @@ import path from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { type Client, createClient } from "../../../client/client.ts";
 import { withDefaults } from "../../../client/deposit-plan.ts";
+import { reportReceipts } from "../../../client/receipts-report.ts";
 import { memoryShares, type ShareStore } from "../../../client/shares.ts";
 import { peerNameOf } from "../../../protocols/crypto/peer-name.ts";
 import { newSigner, type Signer } from "../../../protocols/crypto/signing.ts";
@@ -116,6 +117,80 @@ test("deposits are listed for their owner only, and shown with who answers", asy
   expect(shown.report).toMatchObject({ valid: true, token: tokenText, federation: { valid: true } });
   expect(await mine.verify(tokenText)).toEqual(shown.report);
   expect(await newClient(newSigner(entropy)).verify(proof)).toEqual(shown.report);
+});
+
+test("the owner lets somebody else read a deposit, sees whom, and takes it back", async () => {
+  const [mine, bob] = [newClient(newSigner(entropy)), newClient(newSigner(entropy))];
+  const { tokenText, token } = await mine.deposit(bytesOf(1_000, 4));
+  const expiresAtMs = Date.now() + 60_000;
+  expect(await mine.grant(tokenText, bob.identity, { purposes: ["show"], expiresAtMs })).toMatchObject({
+    ...{ missing: [], needed: 3, list: { version: 1 } },
+  });
+  expect(await errorOf(bob.retrieve(tokenText).then(({ message }) => collect(message)))).toMatchObject({
+    code: "GRANT_PURPOSE",
+  });
+  await mine.grant(tokenText, bob.identity);
+  expect(Buffer.compare(await got(bob, tokenText), bytesOf(1_000, 4))).toBe(0);
+  const terms = { purposes: ["retrieve", "show"], expiresAtMs: null };
+  expect(await mine.show(tokenText)).toMatchObject({ grants: [{ identity: bob.identity, ...terms }], grant: null });
+  expect(await bob.show(tokenText)).toMatchObject({ grants: null, grant: terms, report: { valid: true } });
+  expect((await bob.list()).deposits).toEqual([{ tokenText, token, grant: terms }]);
+  expect(await bob.verify(tokenText)).toMatchObject({ valid: true, owner: mine.identity });
+  await mine.revoke(tokenText, bob.identity);
+  expect(await errorOf(bob.retrieve(tokenText))).toMatchObject({ code: "NOT_THE_OWNER", status: "refused" });
+  expect(await mine.show(tokenText)).toMatchObject({ grants: [] });
+});
+
+test("the owner's show brings the newest list to a provider that missed it", async () => {
+  const [mine, bob] = [newClient(newSigner(entropy)), newClient(newSigner(entropy))];
+  const { tokenText } = await mine.deposit(bytesOf(1_000, 4));
+  await mine.grant(tokenText, bob.identity);
+  world.kill(1, 2);
+  expect((await mine.revoke(tokenText, bob.identity)).missing).toHaveLength(2);
+  world.revive(1, 2);
+  expect((await bob.show(tokenText)).report.valid).toBe(true);
+  await mine.show(tokenText);
+  expect(await errorOf(bob.show(tokenText))).toMatchObject({ code: "NOT_THE_OWNER" });
+});
+
+test("a deposit is destroyed with receipts, and the user's own share with it", async () => {
+  const kept = new Set<string>();
+  const inner = memoryShares();
+  const shares: ShareStore = {
+    ...inner,
+    keep: async (tokenId, dealId, share) => {
+      kept.add(Buffer.from(tokenId).toString("hex"));
+      await inner.keep(tokenId, dealId, share);
+    },
+    removeAll: async (tokenId) => {
+      kept.delete(Buffer.from(tokenId).toString("hex"));
+      await inner.removeAll(tokenId);
+    },
+  };
+  const mine = newClient(newSigner(entropy), shares);
+  const { tokenText } = await mine.deposit(bytesOf(1_000, 2), { protocol: 2 });
+  expect(kept.size).toBe(1);
+  world.kill(1, 2, 3, 4, 5);
+  expect(await errorOf(mine.destroy(tokenText))).toMatchObject({ code: "NOT_ENOUGH_PROVIDERS" });
+  expect(kept.size).toBe(1);
+  world.revive(1, 2, 3, 4, 5);
+  world.kill(3, 4, 5);
+  const partly = await mine.destroy(tokenText);
+  expect(partly.report).toMatchObject({
+    ...{ valid: true, protocol: 2, destroyed: 2, needed: 3, unrecoverable: false },
+    missing: ["provider-3", "provider-4", "provider-5"],
+  });
+  expect(kept.size).toBe(0);
+  world.revive(3, 4, 5);
+  const shown = await mine.show(tokenText);
+  expect(shown.providers.map(({ answers, destroyedAtMs }) => [answers, destroyedAtMs === null])).toEqual([
+    ...[false, false].map((answers) => [answers, false]),
+    ...[true, true, true].map((answers) => [answers, true]),
+  ]);
+  const whole = await mine.destroy(tokenText);
+  expect(whole.report).toMatchObject({ destroyed: 5, unrecoverable: true, missing: [] });
+  expect(reportReceipts(whole.receipts, mine.members)).toEqual(whole.report);
+  expect(await errorOf(mine.show(tokenText))).toMatchObject({ code: "DESTROYED", status: "not-found" });
 });
 
 test("wrong numbers are said before a long stream is read", async () => {

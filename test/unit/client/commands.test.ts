@@ -8,6 +8,7 @@ import { withNames } from "../../../client/commands/shared.ts";
 import { createHome } from "../../../client/home.ts";
 import { directoryOf } from "../../../client/open-client.ts";
 import { peerNameOf } from "../../../protocols/crypto/peer-name.ts";
+import { identityOfKey } from "../../../protocols/identity/identity.ts";
 import { formatTokenText } from "../../../protocols/tokens/token-text.ts";
 import { RemoteError } from "../../../protocols/wire/errors.ts";
 import { bytesOf } from "../../support/bytes.ts";
@@ -22,10 +23,15 @@ const federation = testFederation();
 await createHome({ directory: home, federation, settings: { threshold: 3 }, entropy });
 const file = path.join(folder, "message");
 await writeFile(file, "hello");
+const somebody = identityOfKey(bytesOf(32, 3));
 const token = formatTokenText({ tokenId: bytesOf(32, 1), home: peerNameOf(bytesOf(32, 2)) });
 
 async function run(argv: readonly string[], env: Record<string, string> = {}, stdin = "") {
   return await runLine(COMMAND_TABLE, argv, { env: { INTERCLOUD_HOME: home, ...env }, stdin });
+}
+
+async function runAtTerminal(argv: readonly string[], stdin: string) {
+  return await runLine(COMMAND_TABLE, argv, { env: { INTERCLOUD_HOME: home }, stdin, terminal: true });
 }
 
 test("id new makes one identity, and never a second", async () => {
@@ -81,6 +87,17 @@ test.each([
   ["show of no token", ["show", "hello"]],
   ["verify of neither a token nor a file", ["verify", "hello"]],
   ["trace of a mistyped token", ["trace", token.slice(0, -1)]],
+  ["a grant of no token", ["grant", "hello", somebody]],
+  ["a grant to nobody", ["grant", token]],
+  ["a grant for another purpose", ["grant", token, somebody, "--purpose", "destroy"]],
+  ["a grant that ends at no time", ["grant", token, somebody, "--expires", "soon"]],
+  ["a grant that ends on a day that is none", ["grant", token, somebody, "--expires", "2030-02-30"]],
+  ["a revoke of no token", ["revoke", token.slice(0, -1), somebody]],
+  ["a revoke from nobody", ["revoke", token]],
+  ["a destroy of no token", ["destroy", "hello", "--yes"]],
+  ["a destroy that nobody can be asked about", ["destroy", token]],
+  ["receipts to a file that exists", ["destroy", token, "--yes", "--receipts", file]],
+  ["receipts to no directory", ["destroy", token, "--yes", "--receipts", path.join(folder, "no/where")]],
   ["a file that is not there", ["put", path.join(folder, "none")]],
   ["a directory", ["put", folder]],
   ["nothing to put", ["put"]],
@@ -94,6 +111,46 @@ test.each([
   const { exitCode, stdout, stderr } = await run(argv);
   expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: "" });
   expect(stderr).toMatch(/^intercloud: .+\[\w+\]\n$/);
+});
+
+test.each([
+  ["a name that is no key", "bob@example.org"],
+  ["a key with a wrong character", `${somebody.slice(0, -1)}0`],
+  ["a key that is cut", somebody.slice(0, -4)],
+  ["nothing", ""],
+])("%s is refused as an identity: exit code 3", async (_, identity) => {
+  for (const command of ["grant", "revoke"]) {
+    const { exitCode, stdout, stderr } = await run([command, token, identity]);
+    expect({ exitCode, stdout }).toEqual({ exitCode: 3, stdout: "" });
+    expect(stderr).toMatch(/intercloud id show.+\[BAD_IDENTITY\]\n$/);
+  }
+});
+
+test("a grant to oneself, and one that has ended already, are refused before anybody is asked: exit code 3", async () => {
+  const self = (await run(["id", "show"])).stdout.trim();
+  expect(await run(["grant", token, self])).toMatchObject({
+    ...{ exitCode: 3, stdout: "", stderr: expect.stringContaining("GRANT_TO_SELF") },
+  });
+  for (const expires of ["2020-01-01", "2020-01-01T00:00:00Z"]) {
+    expect(await run(["grant", token, somebody, "--expires", expires])).toMatchObject({
+      ...{ exitCode: 3, stdout: "", stderr: expect.stringContaining("EXPIRY_PAST") },
+    });
+  }
+});
+
+test("a destroy is asked about at a terminal, and anything but yes leaves everything as it is", async () => {
+  for (const [answer, exitCode] of [
+    ["no\n", 1],
+    ["", 1],
+    ["yess\n", 1],
+    ["yes\n", 4], // goes on to ask the providers, of whom nobody is up
+    ["Y\n", 4],
+  ] as const) {
+    const outcome = await runAtTerminal(["destroy", token], answer);
+    expect({ answer, ...outcome }).toMatchObject({ answer, exitCode, stdout: "" });
+    expect(outcome.stderr).toContain(`Destroy ${token}?`);
+    if (exitCode === 1) expect(outcome.stderr).toContain("[NOT_CONFIRMED]");
+  }
 });
 
 test("an empty message is wrong use, from a file and from a pipe", async () => {

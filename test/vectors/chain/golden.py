@@ -32,6 +32,8 @@ def cbor(value):
 
     if value is None:
         return b"\xf6"
+    if isinstance(value, bool):
+        return b"\xf5" if value else b"\xf4"
     if isinstance(value, int):
         return head(0, value)
     if isinstance(value, bytes):
@@ -238,5 +240,122 @@ def audit_logs():
         "nodeSeed": node.seed.hex(), "auditKey": audit_key.hex(), "logId": log_id.hex(), "vectors": vectors})
 
 
-for make in (signatures, boxes_and_masks, tokens, messages, chains, audit_logs):
+NOW_MS = 1_700_000_000_000
+
+
+def signed(signer, domain, value):
+    body = cbor(value)
+    return cbor({"body": body, "signature": signer.sign(domain, body)})
+
+
+def request_of(owner, purpose, content, issued_at=NOW_MS, name="nonce"):
+    session = Signer(seed_of(f"session of {owner.peer}"))
+    tag = signed(owner, "intercloud/tag/v1", {
+        "version": 1, "identity": owner.identity, "sessionKey": session.public, "purposes": [purpose],
+        "notBeforeMs": NOW_MS - 1_000, "expiresAtMs": NOW_MS + 3_600_000,
+    })
+    body = cbor({
+        "purpose": purpose, "issuedAtMs": issued_at, "expiresAtMs": issued_at + 120_000, "nonce": seed_of(name)[:16],
+        "content": content,
+    })
+    return cbor({"tag": tag, "body": body, "signature": session.sign("intercloud/request/v1", body)})
+
+
+def destroyed_deposits():
+    """Of 3 providers with t=2: the receipts of two of them, at two requests of the owner; and what must not pass for one."""
+    providers = [Signer(seed_of(f"provider {i}")) for i in (1, 2, 3)]
+    owner, other, dealer = Signer(seed_of("owner")), Signer(seed_of("somebody else")), Signer(seed_of("dealer"))
+    shares = [
+        {"point": i + 1, "peer": peer, "digest": sha256(f"share {i + 1}".encode()), "corrected": i + 1 in (2, 3)}
+        for i, peer in enumerate([*(each.peer for each in providers), ""])]
+    manifest = signed(dealer, "intercloud/manifest/v1", {
+        "version": 1, "dealId": sha256(b"deal")[:16], "dealer": dealer.peer, "threshold": 2, "lengthBytes": 100,
+        "pads": "derived", "createdAtMs": NOW_MS, "expiresAtMs": NOW_MS + 3_600_000, "shares": shares,
+    })
+    token = {
+        **token_of(providers, "chain"), "lengthBytes": 36, "threshold": 2,
+        "manifestDigest": digest_of("intercloud/manifest-digest/v1", manifest),
+    }
+    token_bytes = cbor(token)
+    token_id = sha256(token_bytes)
+
+    def receipt(signer, request, domain="intercloud/receipt/v1", **changes):
+        return signed(signer, domain, {
+            "version": 1, "tokenId": token_id, "peer": signer.peer, "removed": {"share": True, "ciphertext": True},
+            "requestDigest": digest_of("intercloud/destroy-request/v1", request), "timeMs": NOW_MS + 5_000, **changes,
+        })
+
+    content = {"tokenId": token_id}
+    first, second = (request_of(owner, "destroy", content, name=name) for name in ("first", "second"))
+    foreign = request_of(other, "destroy", content)
+    other_token = request_of(owner, "destroy", {"tokenId": sha256(b"another token")})
+    given_up = request_of(owner, "destroy", {"tokenId": token_id, "dealId": token["dealId"]})
+    good = [receipt(providers[0], first), receipt(providers[2], second, removed={"share": True, "ciphertext": False})]
+    wrong = [
+        ("another key signed it", first, receipt(providers[1], first, peer=providers[0].peer)),
+        ("signed as something else", first, receipt(providers[0], first, domain="intercloud/link/v1")),
+        ("of another deposit", first, receipt(providers[0], first, tokenId=sha256(b"another token"))),
+        ("of a peer that has no part in it", first, receipt(other, first)),
+        ("at a request that is not there", first, receipt(providers[0], second)),
+        ("at the request of somebody else", foreign, receipt(providers[0], foreign)),
+        ("at a request for another deposit", other_token, receipt(providers[0], other_token)),
+        ("at a request to give a deposit up", given_up, receipt(providers[0], given_up)),
+        ("a receipt of version 2", first, receipt(providers[0], first, version=2)),
+        ("a receipt with one field more", first, receipt(providers[0], first, note="really")),
+        ("no receipt", first, cbor({})),
+    ]
+    write("receipt/golden.json", {
+        "token": token_bytes.hex(), "manifest": manifest.hex(), "tokenId": token_id.hex(),
+        "seeds": [each.seed.hex() for each in providers], "roster": [each.peer for each in providers],
+        "requests": [first.hex(), second.hex()], "receipts": [each.hex() for each in good],
+        "file": cbor({"token": token_bytes, "manifest": manifest, "change": None, "requests": [first, second],
+                      "receipts": good}).hex(),
+        "destroyed": cbor({"token": token_bytes, "manifest": manifest, "change": None, "request": first,
+                           "receipt": good[0]}).hex(),
+        "wrong": [{"why": why, "request": request.hex(), "receipt": each.hex()} for why, request, each in wrong],
+    })
+
+
+def grant_lists():
+    """Signed lists, each newer than the one before it; and what must not pass for one."""
+    owner = Signer(seed_of("owner"))
+    people = sorted(Signer(seed_of(name)).identity for name in ("ann", "bob", "cat"))
+    token_id, both = sha256(b"token"), ["retrieve", "show"]
+
+    def entry(identity, purposes=both, expires=None):
+        return {"identity": identity, "purposes": purposes, "expiresAtMs": expires}
+
+    def listing(version, made_at, grants, **changes):
+        content = {"tokenId": token_id, "version": version, "madeAtMs": made_at, "grants": grants, **changes}
+        return request_of(owner, "grant", content, name=f"{version} {made_at} {len(grants)}")
+
+    lists = [
+        listing(1, NOW_MS - 9, [entry(people[0])]),
+        listing(1, NOW_MS - 8, [entry(people[1], ["show"], NOW_MS + 1)]),
+        listing(2, NOW_MS - 99, []),
+        listing(24, NOW_MS, [entry(people[0], ["retrieve"]), entry(people[1]), entry(people[2], both, 0)]),
+    ]
+    wrong = [
+        ("version 0", listing(0, NOW_MS, [])),
+        ("made after it was signed", listing(1, NOW_MS + 1, [])),
+        ("the owner itself", listing(1, NOW_MS, [entry(owner.identity)])),
+        ("somebody twice", listing(1, NOW_MS, [entry(people[0]), entry(people[0])])),
+        ("not in order", listing(1, NOW_MS, [entry(people[1]), entry(people[0])])),
+        ("no purpose", listing(1, NOW_MS, [entry(people[0], [])])),
+        ("an unknown purpose", listing(1, NOW_MS, [entry(people[0], ["destroy"])])),
+        ("purposes not in order", listing(1, NOW_MS, [entry(people[0], both[::-1])])),
+        ("a purpose twice", listing(1, NOW_MS, [entry(people[0], ["show", "show"])])),
+        ("no identity", listing(1, NOW_MS, [entry("bob")])),
+        ("one field more", listing(1, NOW_MS, [], forever=True)),
+        ("signed for another purpose", request_of(owner, "read", {
+            "tokenId": token_id, "version": 1, "madeAtMs": NOW_MS, "grants": []})),
+    ]
+    write("grants/golden.json", {
+        "owner": owner.identity, "people": people, "tokenId": token_id.hex(), "signedAtMs": NOW_MS,
+        "lists": [each.hex() for each in lists],
+        "wrong": [{"why": why, "request": each.hex()} for why, each in wrong],
+    })
+
+
+for make in (signatures, boxes_and_masks, tokens, messages, chains, audit_logs, destroyed_deposits, grant_lists):
     make()

@@ -12,7 +12,7 @@ import { type CborValue, decodeCanonical, encodeCanonical } from "../../../wire/
 import { IntercloudError } from "../../../wire/errors.ts";
 import { boundedBytes, integer, parseShape } from "../../../wire/shape.ts";
 import { type ChangeTerms, readChange } from "../../change/change-terms.ts";
-import { MAX_HOLDING_BYTES, MAX_PROOF_BYTES, MAX_STATEMENT_BYTES } from "../../constants.ts";
+import { MAX_GRANT_LIST_BYTES, MAX_HOLDING_BYTES, MAX_PROOF_BYTES, MAX_STATEMENT_BYTES } from "../../constants.ts";
 import { ciphertextName } from "../deposit-record.ts";
 import type { CustodyProvider } from "../provider.ts";
 
@@ -24,6 +24,8 @@ const recordShape = v.strictObject({
   request: boundedBytes(MAX_PROOF_BYTES),
   /** The proof of the deposit, when we had no part in it before. */
   proof: v.nullable(boundedBytes(MAX_PROOF_BYTES)),
+  /** The owner's list of those who may read it, as it came along. */
+  grants: v.nullable(boundedBytes(MAX_GRANT_LIST_BYTES)),
   /** The new home's statement, once it is known. */
   keeping: v.nullable(boundedBytes(2 * MAX_STATEMENT_BYTES)),
   /** Our own receipt, once we are active. */

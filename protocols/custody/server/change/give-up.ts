@@ -32,7 +32,7 @@ export async function dropOwn(provider: CustodyProvider, active: ActiveDeposits,
     throw new IntercloudError("NOT_THE_OWNER", "refused", "only the owner may give up its change");
   }
   provider.replayGuard.admit(request, nowMs);
-  await active.stop(tokenId);
+  await active.stop(tokenId, new IntercloudError("ABANDONED", "cancelled", "the owner gave this change up"));
   await drop(provider, found, "abandoned");
   return {};
 }

@@ -8,6 +8,7 @@ import type { CborValue } from "../../../wire/codec.ts";
 import { IntercloudError } from "../../../wire/errors.ts";
 import { parseShape } from "../../../wire/shape.ts";
 import { type ChangeTerms, readChange, requireChangeOf } from "../../change/change-terms.ts";
+import { grantsDigest, readKeptGrants } from "../../grants.ts";
 import { prepareChangeShape } from "../../messages.ts";
 import { keepersOf } from "../../placement.ts";
 import { readProof } from "../../proof.ts";
@@ -31,6 +32,7 @@ export async function prepareChange(provider: CustodyProvider, body: CborValue):
     );
   }
   requireOpen(provider, change);
+  requireGrants(change, message.grants);
   const joins = await requireFits(provider, change, message.proof);
   const { lengthBytes, dealId } = change.next.manifest;
   const ciphertextBytes = keepersOf(change.next).includes(self) ? lengthBytes : 0;
@@ -58,13 +60,24 @@ export async function prepareChange(provider: CustodyProvider, body: CborValue):
       heldDealChange({ ...deal, state: "bound", boundTo: change.tokenId }),
       changeRecordChange(change.tokenId, {
         ...{ version: 1, state: "prepared", request: message.request, proof: joins ? message.proof : null },
-        ...{ keeping: null, holding: null, holdsCiphertext: false },
+        ...{ grants: message.grants, keeping: null, holding: null, holdsCiphertext: false },
         storedBytes: ciphertextBytes + (entry.corrected ? lengthBytes : 0),
       }),
     ]);
   });
   provider.observe({ kind: "change-prepared", tokenId: change.tokenId });
   return {};
+}
+
+function requireGrants({ grantsDigest: expected, tokenId, owner }: ChangeTerms, list: Uint8Array | null): void {
+  const signed = list === null ? undefined : readKeptGrants(list);
+  const fits = signed === undefined || (signed.owner === owner && equalBytes(signed.list.tokenId, tokenId));
+  if (fits && equalBytes(grantsDigest(list), expected)) return;
+  throw new IntercloudError(
+    "CHANGE_DISAGREES",
+    "bad-request",
+    "the list of grants is not the one that the owner sent along",
+  );
 }
 
 /**

@@ -23,10 +23,11 @@ import {
   type DepositRecord,
   depositChange,
   findDeposit,
-  noDepositChanges,
+  forgottenChanges,
   ownerIndexChange,
   type StoredDeposit,
 } from "../deposit-record.ts";
+import { newerGrants } from "../grant-record.ts";
 import type { CustodyProvider } from "../provider.ts";
 import { findChange, namesOf, noChangeChange, type StoredChange } from "./change-record.ts";
 import { duesChange } from "./dues.ts";
@@ -60,7 +61,7 @@ export async function complete(provider: CustodyProvider, proof: Uint8Array, { c
     }
     const changes = stays
       ? await joining(provider, proof, change, deposit)
-      : [auditChange({ kind: "left", ...namesOf(change) }), ...noDepositChanges(deposit!)];
+      : [auditChange({ kind: "left", ...namesOf(change) }), ...(await forgottenChanges(provider.store, deposit!))];
     if (deposit === undefined) await provider.store.commit(changes);
     else await leaveOld(provider, deposit, changes);
     provider.observe({ kind: stays ? "changed" : "moved-away", tokenId: change.tokenId });
@@ -105,6 +106,7 @@ async function joining(
     depositChange(change.tokenId, { ...record, change: proof, holdsCiphertext, storedBytes }),
     ownerIndexChange(terms, storedBytes),
     noChangeChange(change.tokenId),
+    ...(await newerGrants(provider.store, change.tokenId, stored.record.grants)),
     ...(isHome
       ? [
           duesChange(

@@ -7,11 +7,13 @@ import { parseShape } from "../../../wire/shape.ts";
 import type { Channel, Context } from "../../../wire/transport.ts";
 import { abortOn } from "../../abort-on.ts";
 import { MAX_RESTORE_PAGE_BYTES, RESTORE_SCAN } from "../../constants.ts";
+import { grantsDigest } from "../../grants.ts";
 import { repairContentShape, repairShape, restorePageShape } from "../../messages.ts";
 import { encodeProof, readProof } from "../../proof.ts";
 import { tellWaiting } from "../../waiting-chain.ts";
 import type { ActiveDeposits } from "../active.ts";
 import { proofParts, sealedDeposits } from "../deposit-record.ts";
+import { loadGrants } from "../grant-record.ts";
 import type { CustodyProvider } from "../provider.ts";
 import { repairDeposit } from "./repair.ts";
 
@@ -26,9 +28,10 @@ export async function answerRepair(
   const message = parseShape(repairShape, header, "repair");
   const nowMs = provider.clock.nowMs();
   const request = checkRequest(message.request, "change", nowMs);
-  const { tokenId, provider: asked } = parseShape(repairContentShape, request.content, "repair request");
+  const { tokenId, provider: asked, grants } = parseShape(repairContentShape, request.content, "repair request");
   const proof = readProof(message.proof);
-  if (asked !== provider.transport.peer || !equalBytes(proof.terms.tokenId, tokenId)) {
+  const fits = equalBytes(proof.terms.tokenId, tokenId) && equalBytes(grantsDigest(message.grants), grants);
+  if (asked !== provider.transport.peer || !fits) {
     throw new IntercloudError("NOT_ASKED", "refused", "this request was made for another provider or deposit");
   }
   if (proof.terms.token.owner !== request.identity) {
@@ -39,7 +42,7 @@ export async function answerRepair(
     const release = abortOn(signal, channel);
     const waiting = tellWaiting(provider.clock, channel);
     try {
-      const found = await repairDeposit(provider, proof, signal).finally(() => waiting.stop());
+      const found = await repairDeposit(provider, proof, message.grants, signal).finally(() => waiting.stop());
       await channel.sendMessage({ ...found });
       await channel.close();
     } finally {
@@ -51,20 +54,21 @@ export async function answerRepair(
 /** For a provider that lost its disk: the proofs of the deposits that it has a share of. */
 export async function restorePage(provider: CustodyProvider, body: CborValue, context: Context): Promise<CborValue> {
   const { after } = parseShape(restorePageShape, body, "restore");
-  const proofs: Uint8Array[] = [];
+  const deposits: { readonly proof: Uint8Array; readonly grants: Uint8Array | null }[] = [];
   let lengthBytes = 0;
   let scanned = 0;
   let last: Uint8Array | null = after;
   for await (const { record, terms, placement } of sealedDeposits(provider.store, after)) {
     const parts = placement.roster.includes(context.from) ? proofParts(record) : undefined;
     const proof = parts && encodeProof(parts);
-    const isFull = proofs.length > 0 && lengthBytes + (proof?.length ?? 0) > MAX_RESTORE_PAGE_BYTES;
-    if (isFull || scanned === RESTORE_SCAN) return { proofs, next: last };
+    const isFull = deposits.length > 0 && lengthBytes + (proof?.length ?? 0) > MAX_RESTORE_PAGE_BYTES;
+    if (isFull || scanned === RESTORE_SCAN) return { deposits, next: last };
     scanned += 1;
     last = terms.tokenId;
     if (proof === undefined) continue;
-    proofs.push(proof);
-    lengthBytes += proof.length;
+    const grants = (await loadGrants(provider.store, terms.tokenId))?.request ?? null;
+    deposits.push({ proof, grants });
+    lengthBytes += proof.length + (grants?.length ?? 0);
   }
-  return { proofs, next: null };
+  return { deposits, next: null };
 }

@@ -7,9 +7,11 @@ import { IntercloudError } from "../../../wire/errors.ts";
 import type { PeerName } from "../../../wire/transport.ts";
 import { abortOn } from "../../abort-on.ts";
 import { CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS } from "../../constants.ts";
+import { readKeptGrants } from "../../grants.ts";
 import { keepersOf, type Placement } from "../../placement.ts";
 import type { CheckedProof } from "../../proof.ts";
 import { ciphertextName, type DepositRecord, depositChange, findDeposit, ownerIndexChange } from "../deposit-record.ts";
+import { newerGrants } from "../grant-record.ts";
 import type { CustodyProvider } from "../provider.ts";
 import { type Inspection, inspect, ownEntry } from "./inspect.ts";
 import { rebuildShare } from "./rebuild.ts";
@@ -22,12 +24,15 @@ import { rebuildShare } from "./rebuild.ts";
 export async function repairDeposit(
   provider: CustodyProvider,
   proof: CheckedProof,
+  grants: Uint8Array | null,
   signal: AbortSignal,
 ): Promise<Inspection> {
   const { placement, terms } = proof;
   const { tokenId } = terms;
   ownEntry(provider, placement);
   await requireGenuine(provider, proof);
+  const lists = await newerGrants(provider.store, tokenId, ownGrants(proof, grants));
+  if (lists.length > 0) await provider.store.commit(lists);
   const found = await inspect(provider, tokenId, placement);
   if (found.record && found.share && found.ciphertext) return found;
   const deal = found.share
@@ -62,6 +67,13 @@ async function requireGenuine(provider: CustodyProvider, { chain, placement, ter
   if (newer || (deposit !== undefined && deposit.record.state !== "sealed")) {
     throw new IntercloudError("STALE_PROOF", "conflict", "the deposit is in another state here than this proof says");
   }
+}
+
+/** The list, if it is the owner's of this deposit. */
+export function ownGrants({ terms }: CheckedProof, grants: Uint8Array | null): Uint8Array | null {
+  if (grants === null) return null;
+  const { owner, list } = readKeptGrants(grants);
+  return owner === terms.token.owner && equalBytes(list.tokenId, terms.tokenId) ? grants : null;
 }
 
 function signedManifest({ parts, change }: CheckedProof): Uint8Array {

@@ -6,10 +6,11 @@ import { IntercloudError } from "../../../wire/errors.ts";
 import { parseShape } from "../../../wire/shape.ts";
 import type { PeerName } from "../../../wire/transport.ts";
 import { ASK_TIMEOUT_MS, CUSTODY_PROTOCOL } from "../../constants.ts";
+import { compareGrants, readKeptGrants } from "../../grants.ts";
 import { restorePageAnswerShape } from "../../messages.ts";
 import { type CheckedProof, readProof } from "../../proof.ts";
 import type { CustodyProvider } from "../provider.ts";
-import { repairDeposit } from "./repair.ts";
+import { ownGrants, repairDeposit } from "./repair.ts";
 
 export interface RestoreReport {
   /** Deposits that were whole before, that are whole now, and that could not be made whole. */
@@ -18,6 +19,13 @@ export interface RestoreReport {
   readonly failed: readonly { readonly tokenId: Uint8Array; readonly error: IntercloudError }[];
   /** Providers that did not tell all that they know. */
   readonly missing: readonly PeerName[];
+}
+
+/** A deposit, as another provider tells of it. */
+interface Told {
+  readonly proof: CheckedProof;
+  /** The owner's signed list, if there is one. */
+  readonly grants: Uint8Array | null;
 }
 
 /** How many deposits are worked on at a time: each waits for others most of the time. */
@@ -40,13 +48,13 @@ export async function restoreAll(
       const next = await work.next();
       if (next.done) return;
       try {
-        const before = await repairDeposit(provider, next.value, signal);
+        const before = await repairDeposit(provider, next.value.proof, next.value.grants, signal);
         if (before.record && before.share && before.ciphertext) good += 1;
         else restored += 1;
       } catch (error) {
         signal.throwIfAborted();
         if (!(error instanceof IntercloudError) || OWN_FAULTS.has(error.status)) throw error;
-        failed.push({ tokenId: next.value.terms.tokenId, error });
+        failed.push({ tokenId: next.value.proof.terms.tokenId, error });
       }
       onProgress(good + restored + failed.length);
     }
@@ -63,7 +71,7 @@ async function* tellOf(
   peer: PeerName,
   missing: Set<PeerName>,
   signal: AbortSignal,
-): AsyncGenerator<CheckedProof> {
+): AsyncGenerator<Told> {
   let after: Uint8Array | null = null;
   try {
     for (;;) {
@@ -71,11 +79,11 @@ async function* tellOf(
       const answer = await provider.transport.ask(peer, CUSTODY_PROTOCOL, "restore-page", { after }, options);
       const page = parseShape(restorePageAnswerShape, answer, "restore");
       let last = after;
-      for (const bytes of page.proofs) {
+      for (const { proof: bytes, grants } of page.deposits) {
         const proof = readProof(bytes);
         requireOrder(peer, last, proof.terms.tokenId);
         last = proof.terms.tokenId;
-        if (proof.placement.roster.includes(provider.transport.peer)) yield proof;
+        if (proof.placement.roster.includes(provider.transport.peer)) yield { proof, grants: ownGrants(proof, grants) };
       }
       if (page.next === null) return;
       if (last === null || Buffer.compare(page.next, last) !== 0) requireOrder(peer, last, page.next);
@@ -96,29 +104,41 @@ function requireOrder(peer: PeerName, before: Uint8Array | null, next: Uint8Arra
 }
 
 /** Merges what all tell: each deposit once, as whoever knows its newest generation tells it. May be asked for by several at a time. */
-async function* newestOfAll(sources: readonly AsyncGenerator<CheckedProof>[]): AsyncGenerator<CheckedProof> {
+async function* newestOfAll(sources: readonly AsyncGenerator<Told>[]): AsyncGenerator<Told> {
   const heads = await Promise.all(sources.map(async (source) => ({ source, head: await nextOf(source) })));
   for (;;) {
-    let newest: CheckedProof | undefined;
+    let newest: Told | undefined;
     for (const { head } of heads) {
       if (head === undefined) continue;
-      const order = newest === undefined ? -1 : Buffer.compare(head.terms.tokenId, newest.terms.tokenId);
-      const isNewer = newest !== undefined && head.placement.generation > newest.placement.generation;
-      if (order < 0 || (order === 0 && isNewer)) newest = head;
+      const order = newest === undefined ? -1 : Buffer.compare(idOf(head), idOf(newest));
+      if (order < 0) newest = head;
+      else if (order === 0) newest = newerOf(newest!, head);
     }
     if (newest === undefined) return;
-    const { tokenId } = newest.terms;
+    const tokenId = idOf(newest);
     yield newest;
     await Promise.all(
       heads.map(async (each) => {
-        if (each.head === undefined || Buffer.compare(each.head.terms.tokenId, tokenId) !== 0) return;
+        if (each.head === undefined || Buffer.compare(idOf(each.head), tokenId) !== 0) return;
         each.head = await nextOf(each.source);
       }),
     );
   }
 }
 
-async function nextOf(source: AsyncGenerator<CheckedProof>): Promise<CheckedProof | undefined> {
+function idOf({ proof }: Told): Uint8Array {
+  return proof.terms.tokenId;
+}
+
+/** The newest generation that either tells, with the newest list of grants that either tells. */
+function newerOf(a: Told, b: Told): Told {
+  const { proof } = b.proof.placement.generation > a.proof.placement.generation ? b : a;
+  if (a.grants === null || b.grants === null) return { proof, grants: a.grants ?? b.grants };
+  const isNewer = compareGrants(readKeptGrants(b.grants).list, readKeptGrants(a.grants).list) > 0;
+  return { proof, grants: isNewer ? b.grants : a.grants };
+}
+
+async function nextOf(source: AsyncGenerator<Told>): Promise<Told | undefined> {
   const next = await source.next();
   return next.done ? undefined : next.value;
 }
