@@ -1,5 +1,5 @@
 /** Cuts a stream into pieces of one length. Which piece is the last is known when it is handed out, as STREAM needs it. */
-import { release } from "../crypto/release.ts";
+import { release, releasePassed } from "../crypto/release.ts";
 
 export interface Chunk {
   readonly index: number;
@@ -35,9 +35,11 @@ function* chunkOf(pieces: readonly Uint8Array[], index: number, isLast: boolean)
   const [first] = pieces;
   if (first !== undefined && pieces.length === 1) {
     yield { index, bytes: first, isLast };
+    releasePassed(first);
     return;
   }
   const bytes = Buffer.concat(pieces);
+  for (const piece of pieces) releasePassed(piece);
   yield { index, bytes, isLast };
   release(bytes);
 }
