@@ -19,6 +19,7 @@ export const command: Command = {
           providers: token.providers,
           threshold: token.threshold,
           protocol: token.protocol,
+          form: token.policy.form,
           lengthBytes: token.lengthBytes,
           copies: token.copies,
         })),
@@ -28,9 +29,9 @@ export const command: Command = {
         return;
       }
       const header = ["TIME", "LENGTH", "T OF N", "NAME", "TOKEN"];
-      const rows = lines.map(({ time, lengthBytes, threshold, providers, name, token }) => [
+      const rows = lines.map(({ time, form, lengthBytes, threshold, providers, name, token }) => [
         time,
-        bytesText(lengthBytes),
+        form === "envelope" ? "key" : bytesText(lengthBytes), // of a file that is elsewhere
         `${threshold} of ${providers}`,
         printable(name ?? "-"),
         token,
