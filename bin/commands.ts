@@ -35,6 +35,16 @@ export const COMMAND_TABLE: CommandTable = {
       load: () => import("../client/commands/get.ts"),
     },
     {
+      name: "encrypt",
+      summary: "encrypt a file, which stays with you; the providers keep its key",
+      load: () => import("../client/commands/encrypt.ts"),
+    },
+    {
+      name: "decrypt",
+      summary: "decrypt what encrypt made",
+      load: () => import("../client/commands/decrypt.ts"),
+    },
+    {
       name: "list",
       summary: "list the deposits of this home's identity, and those that others let it read",
       load: () => import("../client/commands/list.ts"),

@@ -33,7 +33,8 @@ import { GRANT_PURPOSES, type Grant, type GrantPurpose, type GrantTerms } from "
 import { siteOf } from "../protocols/custody/placement.ts";
 import { type Identity, identityOfKey } from "../protocols/identity/index.ts";
 import type { Route } from "../protocols/rounds/descriptor.ts";
-import { parseTokenText } from "../protocols/tokens/token-text.ts";
+import type { Token } from "../protocols/tokens/token.ts";
+import { parseTokenText, type TokenText } from "../protocols/tokens/token-text.ts";
 import type { Clock } from "../protocols/wire/clock.ts";
 import { IntercloudError } from "../protocols/wire/errors.ts";
 import type { PeerName, Transport } from "../protocols/wire/transport.ts";
@@ -46,6 +47,7 @@ import {
   destinationOf,
   type MoveChoice,
 } from "./deposit-plan.ts";
+import type { Decrypted, Encrypted } from "./envelopes.ts";
 import { type Members, type ProofReport, reportCheckedProof, reportProof } from "./proof-report.ts";
 import { type ReceiptsReport, reportReceipts } from "./receipts-report.ts";
 import { renewedSessions } from "./session.ts";
@@ -75,6 +77,13 @@ export interface RetrieveCallOptions extends CallOptions {
 
 export interface ChangeCallOptions extends CallOptions {
   readonly onPhase?: ((phase: ChangePhase) => void) | undefined;
+}
+
+export type EncryptCallOptions = Omit<DepositCallOptions, "onProgress">;
+
+export interface DecryptCallOptions extends Omit<RetrieveCallOptions, "onProgress" | "onWarning"> {
+  /** @param tokenText of the deposit that the file names */
+  readonly onWarning?: (warning: RetrieveWarning, tokenText: string) => void;
 }
 
 /** How a provider of a deposit is just now. */
@@ -119,8 +128,21 @@ export interface Client extends AsyncDisposable {
   readonly members: Members;
   /** @throws IntercloudError NOT_ENOUGH_PROVIDERS, NO_DEAL, EMPTY_MESSAGE, WRONG_NUMBERS ...; nothing is kept then. */
   deposit(source: DepositSource, options?: DepositCallOptions): Promise<Deposited>;
-  /** @throws IntercloudError BAD_TOKEN, NO_SUCH_DEPOSIT, NOT_THE_OWNER, NOT_ENOUGH_PROVIDERS; the message may throw WRONG_BYTES, WRONG_DEAL. */
+  /**
+   * @throws IntercloudError BAD_TOKEN, NO_SUCH_DEPOSIT, NOT_THE_OWNER, NOT_ENOUGH_PROVIDERS, FILE_ELSEWHERE; the message may throw
+   * WRONG_BYTES, WRONG_DEAL.
+   */
   retrieve(tokenText: string, options?: RetrieveCallOptions): Promise<Retrieval>;
+  /**
+   * Deposits a fresh key, and encrypts `source` with it into an age file, which is the caller's to keep. `source` may be empty or
+   * endless; its chunks are kept for a while, so their memory must not be used again. @throws IntercloudError as `deposit` does.
+   */
+  encrypt(source: AsyncIterable<Uint8Array>, options?: EncryptCallOptions): Promise<Encrypted>;
+  /**
+   * Decrypts what `encrypt` made. @throws IntercloudError NOT_AN_AGE_FILE, NOT_OUR_FILE, HEADER_DAMAGED, HEADER_FORGED,
+   * WRONG_ENVELOPE_KEY, NO_ENVELOPE_KEY, and what `retrieve` throws; the message may throw FILE_DAMAGED.
+   */
+  decrypt(file: AsyncIterable<Uint8Array>, options?: DecryptCallOptions): Promise<Decrypted>;
   /** A fresh deal at the same providers: shares that leaked before are worth nothing afterwards. @throws as `changeDeposit`. */
   refresh(tokenText: string, options?: ChangeCallOptions): Promise<Changed>;
   /** To other providers, or another n and t. @throws as `changeDeposit`; WRONG_NUMBERS, UNKNOWN_PROVIDER_NAME. */
@@ -193,13 +215,14 @@ export function createClient(parts: ClientParts): Client {
     source: MessageSource,
     options: DepositCallOptions,
     signal: AbortSignal,
+    form: Token["policy"]["form"] = "whole",
   ): Promise<Deposited> {
     const plan = depositPlan(settings, options, directory);
     const { onProgress } = options;
     let kept: readonly [tokenId: Uint8Array, dealId: Uint8Array] | undefined;
     try {
       return await deposit(await user(), {
-        ...{ ...plan, source: collecting(source), signal },
+        ...{ ...plan, source: collecting(source), form, signal },
         ...(onProgress === undefined ? {} : { onProgress }),
         async keepUserShare(tokenId, dealId, share) {
           kept = [tokenId, dealId];
@@ -208,6 +231,29 @@ export function createClient(parts: ClientParts): Client {
       });
     } catch (error) {
       if (kept !== undefined) await shares.remove(...kept);
+      throw error;
+    }
+  }
+
+  /** @param check throws when the deposit is not of the kind that is wanted */
+  async function retrieveChecked(
+    token: TokenText,
+    options: RetrieveCallOptions,
+    check: (token: Token) => void,
+  ): Promise<Retrieval> {
+    const { onProgress, onWarning } = options;
+    const unwanted = new AbortController();
+    const retrieval = await retrieve(await user(), {
+      ...{ token, route: options.route ?? "fanout", signal: AbortSignal.any([signalOf(options), unwanted.signal]) },
+      ...(onProgress === undefined ? {} : { onProgress }),
+      ...(onWarning === undefined ? {} : { onWarning }),
+      userShare: (tokenId, dealId) => shares.find(tokenId, dealId),
+    });
+    try {
+      check(retrieval.token);
+      return retrieval;
+    } catch (error) {
+      unwanted.abort(error);
       throw error;
     }
   }
@@ -231,12 +277,27 @@ export function createClient(parts: ClientParts): Client {
     },
     async retrieve(tokenText, options = {}) {
       const token = parseTokenText(tokenText);
-      const { onProgress, onWarning } = options;
-      return await retrieve(await user(), {
-        ...{ token, route: options.route ?? "fanout", signal: signalOf(options) },
-        ...(onProgress === undefined ? {} : { onProgress }),
-        ...(onWarning === undefined ? {} : { onWarning }),
-        userShare: (tokenId, dealId) => shares.find(tokenId, dealId),
+      return await retrieveChecked(token, options, ({ policy }) => {
+        if (policy.form === "envelope") throw fileElsewhere();
+      });
+    },
+    async encrypt(source, options = {}) {
+      const { encrypt } = await import("./envelopes.ts");
+      const signal = signalOf(options);
+      const deposit = (key: MessageSource) => depositRepeatable(key, options, signal, "envelope");
+      return await encrypt(source, { entropy, signal, deposit });
+    },
+    async decrypt(file, options = {}) {
+      const { decrypt } = await import("./envelopes.ts");
+      const { route, signal, onWarning } = options;
+      return await decrypt(file, {
+        signal: signalOf(options),
+        retrieve: (tokenText, check) =>
+          retrieveChecked(
+            parseTokenText(tokenText),
+            { route, signal, onWarning: (warning) => onWarning?.(warning, tokenText) },
+            check,
+          ),
       });
     },
     async refresh(tokenText, options = {}) {
@@ -306,6 +367,12 @@ export function createClient(parts: ClientParts): Client {
       await this.close();
     },
   };
+}
+
+function fileElsewhere(): IntercloudError {
+  const message =
+    "this deposit holds the key of an encrypted file, and the file is with whoever encrypted it; give that file to `intercloud decrypt`";
+  return new IntercloudError("FILE_ELSEWHERE", "bad-request", message);
 }
 
 function isRepeatable(source: MessageSource | OneShotSource): source is MessageSource {

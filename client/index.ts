@@ -7,6 +7,7 @@ export type { Token } from "../protocols/tokens/token.ts";
 export { IntercloudError } from "../protocols/wire/errors.ts";
 export * from "./client.ts";
 export type { DepositSettings } from "./deposit-plan.ts";
+export type { Decrypted, Encrypted } from "./envelopes.ts";
 export * from "./home.ts";
 export { type OpenClientOptions, openClient } from "./open-client.ts";
 export { type ProofReport, reportProof } from "./proof-report.ts";

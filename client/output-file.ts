@@ -27,7 +27,7 @@ export async function checkOutput(file: string, { force }: OutputOptions): Promi
     throw new IntercloudError("NOT_A_FILE", "bad-request", `${file} is a directory; name a file in it`);
   }
   if (found?.isFIFO()) {
-    const message = `${file} is a pipe; leave -o away and let the shell write to it: intercloud get TOKEN > ${file}`;
+    const message = `${file} is a pipe; leave -o away and let the shell write to it: > ${file}`;
     throw new IntercloudError("NOT_A_FILE", "bad-request", message);
   }
   if (found?.isFile() && !force) throw exists(file);

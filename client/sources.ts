@@ -33,7 +33,7 @@ export function bytesSource(bytes: Uint8Array): MessageSource {
 export async function fileSource(path: string): Promise<MessageSource | OneShotSource> {
   const found = await stat(path).catch((error) => Promise.reject(unreadable(path, error)));
   if (found.isDirectory()) {
-    const message = `${path} is a directory; put one file, or pack it first: tar -c ${path} | intercloud put -`;
+    const message = `${path} is a directory; name a file, or give what \`tar -c ${path}\` makes on stdin`;
     throw new IntercloudError("NOT_A_FILE", "bad-request", message);
   }
   // Opened only when it is read: opening a pipe twice would lose its writer.

@@ -9,6 +9,7 @@ import { aesKeystream, KEYSTREAM_KEY_BYTES } from "../protocols/crypto/keystream
 import type { MessageSource } from "../protocols/custody/client/index.ts";
 import { IntercloudError } from "../protocols/wire/errors.ts";
 import { CHUNK_BYTES, type OneShotSource } from "./sources.ts";
+import { untilAborted } from "./until-aborted.ts";
 
 export interface Spool extends MessageSource, AsyncDisposable {}
 
@@ -45,27 +46,6 @@ export async function spool(source: OneShotSource, options: SpoolOptions): Promi
   } catch (error) {
     await dispose();
     throw error;
-  }
-}
-
-/** A pipe may be silent for ever, so the signal must be heard while we wait for it. */
-async function* untilAborted(source: OneShotSource, signal: AbortSignal | undefined): AsyncIterable<Uint8Array> {
-  const iterator = source[Symbol.asyncIterator]();
-  const aborted = Promise.withResolvers<never>();
-  aborted.promise.catch(() => undefined);
-  const onAbort = () => aborted.reject(signal?.reason);
-  signal?.addEventListener("abort", onAbort, { once: true });
-  if (signal?.aborted) onAbort();
-  try {
-    for (;;) {
-      const next = await Promise.race([aborted.promise, iterator.next()]);
-      if (next.done === true) return;
-      yield next.value;
-    }
-  } finally {
-    signal?.removeEventListener("abort", onAbort);
-    // not waited for: it ends only after the read that is going on
-    void iterator.return?.().catch(() => undefined);
   }
 }
 

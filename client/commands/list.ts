@@ -20,6 +20,7 @@ export const command: Command = {
           providers: token.providers,
           threshold: token.threshold,
           protocol: token.protocol,
+          form: token.policy.form,
           lengthBytes: token.lengthBytes,
           copies: token.copies,
           owner: token.owner,
@@ -54,6 +55,7 @@ export const command: Command = {
 };
 
 interface Line {
+  readonly form: string;
   readonly time: string;
   readonly lengthBytes: number;
   readonly threshold: number;
@@ -61,7 +63,12 @@ interface Line {
   readonly token: string;
 }
 
-function rowOf({ time, lengthBytes, threshold, providers, token }: Line, ...cells: readonly (string | undefined)[]) {
+function rowOf(
+  { time, form, lengthBytes, threshold, providers, token }: Line,
+  ...cells: readonly (string | undefined)[]
+) {
   const middle = cells.map((cell) => printable(cell ?? "-"));
-  return [time, bytesText(lengthBytes), `${threshold} of ${providers}`, ...middle, token];
+  // a key is that of a file which is elsewhere
+  const length = form === "envelope" ? "key" : bytesText(lengthBytes);
+  return [time, length, `${threshold} of ${providers}`, ...middle, token];
 }

@@ -31,8 +31,11 @@ const tokenShape = v.strictObject({
   /** How many providers, from home on in manifest order, keep the ciphertext. */
   copies: integer(1, MAX_PROVIDERS),
   policy: v.strictObject({
-    /** "whole": the message itself is layered. */
-    form: v.picklist(["whole"]),
+    /**
+     * "whole": the message itself is layered. "envelope": what is layered is an envelope key (protocols/envelope), which opens an age
+     * file that is somewhere else.
+     */
+    form: v.picklist(["whole", "envelope"]),
   }),
 });
 

@@ -7,7 +7,7 @@
 const STOREYS: readonly (readonly string[])[] = [
   ["protocols/wire", "protocols/field", "protocols/crypto", "protocols/storage"],
   ["protocols/rounds", "protocols/tokens", "protocols/audit"],
-  ["protocols/dealing", "protocols/custody", "protocols/identity"],
+  ["protocols/dealing", "protocols/custody", "protocols/identity", "protocols/envelope"],
   ["runtime"],
   ["node", "rng-dealer", "client"],
   ["testnet"],

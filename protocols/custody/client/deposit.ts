@@ -36,6 +36,8 @@ export interface MessageSource {
 
 export interface DepositOptions {
   readonly source: MessageSource;
+  /** What the message is; `whole` by default. */
+  readonly form?: Token["policy"]["form"];
   readonly protocol: 2 | 3;
   readonly route: Route;
   /** n and t. */

@@ -39,7 +39,7 @@ export function makeOffer(user: CustodyUser, options: DepositOptions, deal: Fres
     route: options.route,
     lengthBytes: options.source.lengthBytes,
     copies: options.copies,
-    policy: { form: "whole" },
+    policy: { form: options.form ?? "whole" },
   });
   const ephemeral = newAgreementKey(user.entropy);
   const descriptor = encodeDescriptor({

@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { PassThrough, Readable } from "node:stream";
 import { expect, test } from "vitest";
 import { COMMAND_TABLE } from "../../../bin/commands.ts";
 import { withNames } from "../../../client/commands/shared.ts";
@@ -107,6 +108,15 @@ test.each([
   ["more providers than there are", ["put", file, "--providers", "6"]],
   ["more copies than providers", ["put", file, "--copies", "6"]],
   ["a flag that does not exist", ["put", file, "--hole"]],
+  ["a file to encrypt that is not there", ["encrypt", path.join(folder, "none")]],
+  ["a directory to encrypt", ["encrypt", folder]],
+  ["encrypting to where something is", ["encrypt", file, "-o", file]],
+  ["encrypting two files", ["encrypt", file, file]],
+  ["a threshold above the providers for a key", ["encrypt", file, "--providers", "3", "--threshold", "4"]],
+  ["a file to decrypt that is not there", ["decrypt", path.join(folder, "none")]],
+  ["decrypting to where something is", ["decrypt", file, "-o", file]],
+  ["decrypting what is no age file", ["decrypt", file]],
+  ["decrypting nothing", ["decrypt"]],
 ])("%s is wrong use: exit code 2, nothing on stdout, and a word on what to do", async (_, argv) => {
   const { exitCode, stdout, stderr } = await run(argv);
   expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: "" });
@@ -163,11 +173,40 @@ test("an empty message is wrong use, from a file and from a pipe", async () => {
 
 test("without a home, every command says how to get one: exit code 3", async () => {
   const nowhere = { INTERCLOUD_HOME: path.join(folder, "nowhere") };
-  for (const argv of [["put", file], ["get", token], ["list"], ["show", token], ["trace", token], ["id", "show"]]) {
+  for (const argv of [
+    ["put", file],
+    ["encrypt", file],
+    ["decrypt", file],
+    ["get", token],
+    ["list"],
+    ["show", token],
+    ["trace", token],
+    ["id", "show"],
+  ]) {
     const { exitCode, stdout, stderr } = await run(argv, nowhere);
     expect({ argv, exitCode, stdout }).toEqual({ argv, exitCode: 3, stdout: "" });
     expect(stderr).toContain("intercloud id new");
   }
+});
+
+test("an encrypted file is not written to a terminal, unless that is asked for", async () => {
+  const { load } = COMMAND_TABLE.commands.find(({ name }) => name === "encrypt") ?? {};
+  const { command } = (await load?.()) ?? {};
+  const stream = () => Object.assign(new PassThrough(), { isTTY: true });
+  const run = (options: Record<string, string>) =>
+    command?.run({
+      ...{ args: [file], options, home, json: false, env: {}, signal: new AbortController().signal },
+      ...{ stdin: Readable.from([]), stdout: stream(), stderr: new PassThrough() },
+    });
+  await expect(run({})).rejects.toMatchObject({ code: "USAGE", message: expect.stringContaining("-o FILE") });
+  await expect(run({ output: "-" })).rejects.toMatchObject({ code: "NOT_ENOUGH_PROVIDERS" });
+  await expect(run({ output: path.join(folder, "new.age") })).rejects.toMatchObject({ code: "NOT_ENOUGH_PROVIDERS" });
+});
+
+test("what fails leaves no file", async () => {
+  const output = path.join(folder, "failed.age");
+  expect((await run(["encrypt", file, "-o", output])).exitCode).toBe(4);
+  expect([...(await filesBelow(folder)).keys()].filter((name) => /failed|partial/.test(name))).toEqual([]);
 });
 
 test("a misspelt setting in the home is wrong use", async () => {

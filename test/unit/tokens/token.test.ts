@@ -57,11 +57,15 @@ describe("a token", () => {
     ["no bytes", { lengthBytes: 0 }],
     ["too many bytes", { lengthBytes: MAX_MESSAGE_BYTES + 1 }],
     ["no copies", { copies: 0 }],
-    ["an unknown form", { policy: { form: "envelope" } }],
+    ["an unknown form", { policy: { form: "half" } }],
     ["an unknown field of the policy", { policy: { form: "whole", more: 1 } }],
     ...Object.keys(token).map((field): [string, Record<string, undefined>] => [`no ${field}`, { [field]: undefined }]),
   ])("with %s is malformed", (_, changes) => {
     expect(() => decodeToken(changed(changes))).toThrow(expect.objectContaining({ code: "BAD_MESSAGE" }));
+  });
+
+  it("is of a whole message or of an envelope key", () => {
+    for (const form of ["whole", "envelope"]) expect(decodeToken(changed({ policy: { form } })).policy.form).toBe(form);
   });
 
   it("has another id for every change of a field", () => {

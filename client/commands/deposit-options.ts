@@ -1,0 +1,84 @@
+/** What the commands that make a deposit have in common: how the user chooses, and what is said about it afterwards. */
+import type { Deposited } from "../../protocols/custody/client/index.ts";
+import { MAX_PROVIDERS, MIN_THRESHOLD } from "../../protocols/rounds/constants.ts";
+import { encodeToken, tokenIdOf } from "../../protocols/tokens/token.ts";
+import {
+  type CommandContext,
+  integerBetween,
+  numberOption,
+  type OptionSpec,
+  textOption,
+} from "../../runtime/command.ts";
+import type { DepositChoice } from "../deposit-plan.ts";
+import type { Notes } from "../notes.ts";
+import type { Members } from "../proof-report.ts";
+import { warn } from "./shared.ts";
+
+export const DEPOSIT_OPTIONS: readonly OptionSpec[] = [
+  {
+    name: "protocol",
+    value: "P",
+    choices: ["2", "3"],
+    parse: Number,
+    summary: "2: reading it also needs this home's own share of it; 3: this home keeps nothing (default 3)",
+  },
+  { name: "route", value: "ROUTE", choices: ["chain", "fanout"], summary: "how it travels (default chain)" },
+  {
+    name: "providers",
+    value: "N",
+    parse: integerBetween(MIN_THRESHOLD, MAX_PROVIDERS),
+    summary: "how many providers share it (default: all)",
+  },
+  {
+    name: "threshold",
+    value: "T",
+    parse: integerBetween(MIN_THRESHOLD, MAX_PROVIDERS),
+    summary: "how many of them are needed to read it (default: as config.json of the home says)",
+  },
+  {
+    name: "copies",
+    value: "K",
+    parse: integerBetween(1, MAX_PROVIDERS),
+    summary: "how many of them keep the ciphertext (default 3)",
+  },
+];
+
+export function choiceOf(context: CommandContext): DepositChoice {
+  const route = textOption(context, "route");
+  const protocol = numberOption(context, "protocol");
+  return {
+    providers: numberOption(context, "providers"),
+    threshold: numberOption(context, "threshold"),
+    copies: numberOption(context, "copies"),
+    protocol: protocol === 2 || protocol === 3 ? protocol : undefined,
+    route: route === "chain" || route === "fanout" ? route : undefined,
+  };
+}
+
+/** For --json. */
+export function depositedFields({ tokenText, token }: Deposited, members: Members) {
+  const { owner, providers, threshold, protocol, route, lengthBytes, copies } = token;
+  return {
+    token: tokenText,
+    tokenId: Buffer.from(tokenIdOf(encodeToken(token))).toString("hex"),
+    owner,
+    home: members.nameOf(token.home),
+    ...{ providers, threshold, protocol, route, lengthBytes, copies },
+    time: new Date(token.createdAtMs).toISOString(),
+  };
+}
+
+/** The deposit exists, and the user has its token: whether its name is remembered does not change that. */
+export async function remember(
+  context: CommandContext,
+  notes: Notes,
+  { tokenText, token }: Deposited,
+  name: string | null,
+): Promise<void> {
+  try {
+    await notes.write({ token: tokenText, name, time: new Date(token.createdAtMs).toISOString() });
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    await warn(context, "NAME_NOT_KEPT", `the deposit is safe, but \`list\` will not show its name: ${why}`);
+  }
+}
