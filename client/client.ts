@@ -320,7 +320,7 @@ export function createClient(parts: ClientParts): Client {
       const asking = await user();
       const { proof, bytes, grant: ownGrant } = await findProof(asking, token, signal);
       const { terms, placement } = proof;
-      const survey = surveyReady(asking, terms.tokenId, placement, signal);
+      const survey = surveyReady(asking, terms.tokenId, placement.roster, signal);
       const [standing] = await Promise.all([
         ownGrant === null
           ? askStanding(asking, terms, placement.roster, { timeoutMs: ASK_TIMEOUT_MS, signal })
@@ -330,7 +330,7 @@ export function createClient(parts: ClientParts): Client {
       signal.throwIfAborted();
       if (standing !== undefined) await repairGrants(asking, siteOf(terms, placement), standing, signal);
       const providers = placement.roster.map((peer) => {
-        const ready = survey.ready.find((each) => each.peer === peer);
+        const ready = survey.ready(placement).find((each) => each.peer === peer);
         const holdsCiphertext = ready?.holdsCiphertext === true;
         const destroyedAtMs = standing?.destroyed.get(peer)?.receipt.timeMs ?? null;
         return { name: directory.nameOf(peer), peer, answers: ready !== undefined, holdsCiphertext, destroyedAtMs };

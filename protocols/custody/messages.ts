@@ -5,6 +5,7 @@
  */
 import * as v from "valibot";
 import { DIGEST_BYTES } from "../crypto/digest.ts";
+import { SIGNATURE_BYTES } from "../crypto/signing.ts";
 import { MAX_REQUEST_BYTES } from "../identity/constants.ts";
 import {
   DEAL_ID_BYTES,
@@ -23,6 +24,7 @@ import {
   MAX_GRANT_LIST_BYTES,
   MAX_HOLDING_BYTES,
   MAX_PROOF_BYTES,
+  MAX_READ_BYTES,
   MAX_STATEMENT_BYTES,
 } from "./constants.ts";
 import { grantTermsShape } from "./grants.ts";
@@ -72,9 +74,19 @@ export const chainShape = v.strictObject({ links, keeping });
 export const statementShape = v.strictObject({ statement: boundedBytes(MAX_LINK_BYTES) });
 export const linkShape = v.strictObject({ link });
 
-export const readyShape = v.strictObject({ tokenId, dealId: fixedBytes(DEAL_ID_BYTES) });
+export const readyShape = v.strictObject({ tokenId });
+export const readAnswerShape = v.strictObject({
+  bytes: boundedBytes(MAX_READ_BYTES),
+  signature: fixedBytes(SIGNATURE_BYTES),
+});
 export const locateShape = v.strictObject({ tokenId });
-export const readyAnswerShape = v.strictObject({ holdsShare: v.boolean(), holdsCiphertext: v.boolean() });
+/** The generations that can be served: one, or two during a change. */
+export const readyAnswerShape = v.strictObject({
+  held: v.pipe(
+    v.array(v.strictObject({ dealId: fixedBytes(DEAL_ID_BYTES), holdsCiphertext: v.boolean() })),
+    v.maxLength(2),
+  ),
+});
 /** What is told of a deposit that is gone, to its owner only: `destroyed.ts`. */
 export const destroyedAnswerShape = v.strictObject({ destroyed: boundedBytes(MAX_DESTROYED_BYTES) });
 const showAnswerEntries = {

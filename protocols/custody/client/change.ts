@@ -204,13 +204,14 @@ async function readyMembers(
   signal: AbortSignal,
 ): Promise<ReadyProvider[]> {
   const { threshold } = placement.manifest;
-  const survey = surveyReady(user, tokenId, placement, signal);
-  await survey.until((ready) => isEnough(ready, threshold));
+  const survey = surveyReady(user, tokenId, placement.roster, signal);
+  await survey.until(() => isEnough(survey.ready(placement), threshold));
   signal.throwIfAborted();
-  const members = fastestMembers(survey.ready, threshold);
+  const ready = survey.ready(placement);
+  const members = fastestMembers(ready, threshold);
   if (members !== undefined) return members;
-  const missing = placement.roster.filter((peer) => !survey.ready.some((each) => each.peer === peer));
-  throw notEnough(user, survey.ready.length, threshold, missing);
+  const missing = placement.roster.filter((peer) => !ready.some((each) => each.peer === peer));
+  throw notEnough(user, ready.length, threshold, missing);
 }
 
 /** A change that was begun by us and never ended stands in the way of this one: it is given up. */

@@ -15,7 +15,7 @@ export async function checkGeneration(
 ): Promise<void> {
   const count = located.placement.manifest.threshold - (userShare === undefined ? 0 : 1);
   for (const members of readsThatCover(located.placement, count)) {
-    const plan = { members, route: "fanout", offsetBytes: 0, userShare } as const;
+    const plan = { members, route: "fanout", offsetBytes: 0, userShare, patience: undefined } as const;
     try {
       const blocks = checkedMessage(located.token).blocks(openRound(user, located, plan, signal).bytes);
       for await (const pieces of blocks) for (const piece of pieces) piece.fill(0);
@@ -29,7 +29,7 @@ export async function checkGeneration(
 /** Sets of `count` members, each with a keeper in front, in which every provider is at least once. */
 export function readsThatCover({ roster, copies, ...rest }: Placement, count: number): ReadyProvider[][] {
   const keepers = keepersOf({ roster, copies, ...rest });
-  const all = roster.map((peer, i) => ({ peer, point: i + 1, holdsCiphertext: keepers.includes(peer) }));
+  const all = roster.map((peer, i) => ({ peer, point: i + 1, latencyMs: 0, holdsCiphertext: keepers.includes(peer) }));
   const left = [...all];
   const reads: ReadyProvider[][] = [];
   while (left.length > 0) {

@@ -7,12 +7,16 @@ export interface Known {
   readonly excluded: ReadonlySet<PeerName>;
   /** Providers whose copy of the ciphertext is not good. */
   readonly withoutCiphertext: ReadonlySet<PeerName>;
+  /** Providers that are far behind the others. */
+  readonly slow: ReadonlySet<PeerName>;
 }
 
-export function usable(ready: readonly ReadyProvider[], { excluded, withoutCiphertext }: Known): ReadyProvider[] {
-  return ready
+/** In the order in which they answered, the slow ones last. */
+export function usable(ready: readonly ReadyProvider[], { excluded, withoutCiphertext, slow }: Known): ReadyProvider[] {
+  const known = ready
     .filter(({ peer }) => !excluded.has(peer))
     .map((each) => (withoutCiphertext.has(each.peer) ? { ...each, holdsCiphertext: false } : each));
+  return [...known.filter(({ peer }) => !slow.has(peer)), ...known.filter(({ peer }) => slow.has(peer))];
 }
 
 export function isEnough(candidates: readonly ReadyProvider[], count: number): boolean {

@@ -13,7 +13,9 @@ import { clockError } from "./clock-error.ts";
 import { destroyedError, readDestroyedAt } from "./destroyed.ts";
 import { type CustodyUser, notEnough, signedRequest } from "./user.ts";
 
-/** Home gets this long before the others are asked as well; one slow provider should not hold up a user. */
+/** Providers that are asked at the same time as home: one that is away, or slow, costs nothing then. */
+const ASKED_BESIDE_HOME = 2;
+/** These get so long before all others are asked as well; a proof is long when there are many providers. */
 const HEAD_START_MS = 300;
 
 export interface FoundProof {
@@ -46,11 +48,14 @@ export async function findDeposit(
 ): Promise<FoundDeposit> {
   const failures = new Map<PeerName, unknown>();
   const destroyed: CheckedDestroyed[] = [];
+  const known = user.directory.providers.filter((peer) => peer !== home);
+  const asked = new Set<PeerName>();
   const found = Promise.withResolvers<FoundDeposit>();
   const done = new AbortController();
   const either = AbortSignal.any([signal, done.signal]);
   const ask = async (peer: PeerName): Promise<void> => {
-    if (failures.has(peer)) return;
+    if (asked.has(peer)) return;
+    asked.add(peer);
     try {
       const shown = await showFrom(user, peer, tokenId, either);
       if ("proof" in shown) {
@@ -65,14 +70,13 @@ export async function findDeposit(
     }
   };
   const others = async (): Promise<void> => {
-    const known = user.directory.providers.filter((peer) => peer !== home);
     await Promise.all(known.map(ask));
     const located = await locate(user, known, failures, tokenId, either);
     await Promise.all(located.filter((peer) => peer !== home && !known.includes(peer)).map(ask));
   };
   const headStart = Promise.withResolvers<void>();
   const cancelTimer = user.clock.after(HEAD_START_MS, headStart.resolve);
-  const homeFirst = ask(home);
+  const homeFirst = Promise.all([home, ...known.slice(0, ASKED_BESIDE_HOME)].map(ask));
   const everybody = Promise.race([homeFirst, headStart.promise]).then(async () => {
     if (!done.signal.aborted) await Promise.all([homeFirst, others()]);
   });

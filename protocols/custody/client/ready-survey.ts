@@ -1,4 +1,5 @@
-/** Asks all providers of a deposit whether they are there, and lets one wait for enough of them, not for all. */
+/** Asks providers whether they are there and what they hold of a deposit, and lets one wait for enough of them, not for all. */
+import { equalBytes } from "../../crypto/digest.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
 import type { PeerName } from "../../wire/transport.ts";
@@ -14,50 +15,84 @@ export interface ReadyProvider {
   readonly peer: PeerName;
   readonly point: number;
   readonly holdsCiphertext: boolean;
+  /** How long its answer took. */
+  readonly latencyMs: number;
+}
+
+interface ReadyAnswer {
+  readonly peer: PeerName;
+  readonly latencyMs: number;
+  /** The generations that it can serve, by their deals. */
+  readonly held: readonly { readonly dealId: Uint8Array; readonly holdsCiphertext: boolean }[];
 }
 
 export interface ReadySurvey {
-  /** In the order in which they answered; grows while the survey runs. */
-  readonly ready: readonly ReadyProvider[];
+  /** Those that can serve this generation, in the order in which they answered; more while the survey runs. */
+  ready(placement: Placement): ReadyProvider[];
+  /** Whether somebody holds another generation. */
+  holdsOther(placement: Placement): boolean;
   /** Those that answered and do not have the deposit (any more). */
   readonly without: readonly PeerName[];
+  /** Asks these as well, if they were not asked before. */
+  ask(peers: readonly PeerName[]): void;
   /** Resolves when `enough` says so, or when everybody has answered or failed. */
-  until(enough: (ready: readonly ReadyProvider[]) => boolean): Promise<void>;
+  until(enough: () => boolean): Promise<void>;
 }
 
+/** Begins at once, so that the answers are there when the proof is. */
 export function surveyReady(
   user: CustodyUser,
   tokenId: Uint8Array,
-  { manifest, roster }: Placement,
+  peers: readonly PeerName[],
   signal: AbortSignal,
 ): ReadySurvey {
-  const ready: ReadyProvider[] = [];
+  const answers: ReadyAnswer[] = [];
   const without: PeerName[] = [];
+  const asked = new Set<PeerName>();
+  let waiting = 0;
   let wake = Promise.withResolvers<void>();
-  const asked = roster.map(async (peer, i) => {
+
+  async function askOne(peer: PeerName): Promise<void> {
+    const askedAtMs = user.clock.nowMs();
     try {
       const options = { timeoutMs: READY_TIMEOUT_MS, signal };
-      const body = { tokenId, dealId: manifest.dealId };
-      const answer = await user.transport.ask(peer, CUSTODY_PROTOCOL, "ready", body, options);
-      const { holdsShare, holdsCiphertext } = parseShape(readyAnswerShape, answer, "ready");
-      if (holdsShare) ready.push({ peer, point: i + 1, holdsCiphertext });
+      const answer = await user.transport.ask(peer, CUSTODY_PROTOCOL, "ready", { tokenId }, options);
+      const { held } = parseShape(readyAnswerShape, answer, "ready");
+      if (held.length > 0) answers.push({ peer, held, latencyMs: user.clock.nowMs() - askedAtMs });
       else without.push(peer);
     } catch (error) {
       // Not there, or without the deposit: not ready. Too few of them is the caller's error to report.
       if (error instanceof IntercloudError && error.status === "not-found") without.push(peer);
     }
+    waiting -= 1;
     wake.resolve();
     wake = Promise.withResolvers();
-  });
-  let over = false;
-  const all = Promise.all(asked).then(() => {
-    over = true;
-  });
-  return {
-    ready,
+  }
+
+  const survey: ReadySurvey = {
     without,
+    ready: ({ manifest, roster }) =>
+      answers.flatMap(({ peer, held, latencyMs }) => {
+        const found = held.find(({ dealId }) => equalBytes(dealId, manifest.dealId));
+        const point = roster.indexOf(peer) + 1;
+        return found === undefined || point === 0
+          ? []
+          : [{ peer, point, latencyMs, holdsCiphertext: found.holdsCiphertext }];
+      }),
+    holdsOther: ({ manifest }) =>
+      answers.some(({ held }) => held.some(({ dealId }) => !equalBytes(dealId, manifest.dealId))),
+    ask(others) {
+      for (const peer of others) {
+        if (asked.has(peer)) continue;
+        asked.add(peer);
+        waiting += 1;
+        void askOne(peer);
+      }
+    },
     async until(enough) {
-      while (!over && !enough(ready)) await Promise.race([wake.promise, all]);
+      while (waiting > 0 && !enough()) await wake.promise;
     },
   };
+  survey.ask(peers);
+  return survey;
 }

@@ -7,20 +7,16 @@ import type { Token } from "../../tokens/token.ts";
 import type { TokenText } from "../../tokens/token-text.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import type { PeerName } from "../../wire/transport.ts";
-import { ASK_TIMEOUT_MS } from "../constants.ts";
-import { allows } from "../grants.ts";
-import { keepersOf } from "../placement.ts";
+import { MAX_READ_BYTES } from "../constants.ts";
 import type { Failure } from "./ask-all.ts";
 import { type Accusation, blame } from "./blame.ts";
 import { checkedMessage, WrongBytes } from "./checked-blocks.ts";
 import { fastestMembers, isEnough, usable } from "./choose-members.ts";
-import { clockError } from "./clock-error.ts";
-import { destroyedError } from "./destroyed.ts";
-import { type FoundProof, findProof, grantExpired } from "./find-proof.ts";
+import { type FoundProof, findNewestProof, findProof } from "./find-proof.ts";
 import { type ReadyProvider, type ReadySurvey, surveyReady } from "./ready-survey.ts";
-import { type Located, openRound, type Round, RoundFailure } from "./round.ts";
-import { askStanding } from "./standing.ts";
-import { type CustodyUser, notEnough } from "./user.ts";
+import { destroyedMeanwhile, refused, requireChain, tooFew, wrongDeal, wrongDeposit } from "./retrieve-failure.ts";
+import { Lagging, type Located, openRound, type Patience, type Round, RoundFailure } from "./round.ts";
+import type { CustodyUser } from "./user.ts";
 
 export interface RetrieveOptions {
   readonly token: TokenText;
@@ -50,6 +46,12 @@ export interface Retrieval {
   readonly message: AsyncIterable<Uint8Array>;
 }
 
+/** A short answer may come this much later than the first one: a sync to disk more, on a disk that is busy. */
+const MIN_LAG_MS = 250;
+const LAG_FACTOR = 4;
+/** A block of 1 MiB may come this much later than that of the fastest: an idle timeout is ten times as long. */
+const BLOCK_LAG_MS = 3_000;
+
 /**
  * Providers give up on a reader that takes nothing for half a minute. A reader that was away for longer than this did it
  * itself, and no provider is to blame.
@@ -63,7 +65,38 @@ const READER_STALL_MS = 15_000;
  */
 export async function retrieve(user: CustodyUser, options: RetrieveOptions): Promise<Retrieval> {
   const signal = options.signal ?? new AbortController().signal;
-  const { proof, bytes: proofBytes, grant } = await findProof(user, options.token, signal);
+  const over = new AbortController();
+  const either = AbortSignal.any([signal, over.signal]);
+  // Asked at the same time as for the proof: who is there is known when it is known where the deposit is.
+  const survey = surveyReady(user, options.token.tokenId, user.directory.providers, either);
+  try {
+    const found = await findProof(user, options.token, signal);
+    const run = await beginRun(user, options, found, survey, either);
+    try {
+      await nextMembers(run);
+    } catch (error) {
+      if (!survey.holdsOther(run.placement)) throw error;
+      // Somebody has it on another deal: it was refreshed or moved, and who showed us the proof had not heard of that.
+      const newest = await findNewestProof(user, options.token, signal);
+      if (newest.proof.placement.generation <= run.placement.generation) throw error;
+      const again = await beginRun(user, options, newest, survey, either);
+      await nextMembers(again);
+      return { token: again.token, message: messageOf(again, over) };
+    }
+    return { token: run.token, message: messageOf(run, over) };
+  } catch (error) {
+    over.abort();
+    throw error;
+  }
+}
+
+async function beginRun(
+  user: CustodyUser,
+  options: RetrieveOptions,
+  { proof, bytes: proofBytes, grant }: FoundProof,
+  survey: ReadySurvey,
+  signal: AbortSignal,
+): Promise<Run> {
   requireChain(user, proof);
   const { terms, placement } = proof;
   const { token, tokenId } = terms;
@@ -73,31 +106,17 @@ export async function retrieve(user: CustodyUser, options: RetrieveOptions): Pro
       "this deposit needs the user's own share (Protocol 2), and it is not in this home; use the home that made it";
     throw new IntercloudError("NO_USER_SHARE", "not-found", message);
   }
-  const over = new AbortController();
-  const either = AbortSignal.any([signal, over.signal]);
-  const run: Run = {
-    user,
-    options,
-    ...{ token, tokenId, placement, proofBytes, grant },
-    userShare,
+  survey.ask(placement.roster);
+  return {
+    ...{ user, options, token, tokenId, placement, proofBytes, grant, userShare, survey, signal },
     route: options.route,
     count: placement.manifest.threshold - (userShare === undefined ? 0 : 1),
-    survey: surveyReady(user, tokenId, placement, either),
-    excluded: new Set(),
-    ...{ named: new Set(), withoutCiphertext: new Set() },
-    refusals: [],
-    signal: either,
+    ...{ excluded: new Set(), slow: new Set(), named: new Set(), withoutCiphertext: new Set(), refusals: [] },
   };
-  try {
-    await nextMembers(run);
-  } catch (error) {
-    over.abort();
-    throw error;
-  }
-  return { token, message: messageOf(run, over) };
 }
 
-interface Run extends Located {
+/** A retrieval that is under way. */
+export interface Run extends Located {
   readonly user: CustodyUser;
   readonly options: RetrieveOptions;
   readonly proofBytes: Uint8Array;
@@ -110,6 +129,8 @@ interface Run extends Located {
   readonly survey: ReadySurvey;
   /** Providers that failed. */
   readonly excluded: Set<PeerName>;
+  /** Providers that are far behind the others; taken again when there are not enough others. */
+  readonly slow: Set<PeerName>;
   /** Those of them that would not serve us. */
   readonly refusals: Failure[];
   /** Providers whose copy of the ciphertext is not good where we are, and whose share may be. */
@@ -126,7 +147,13 @@ async function* messageOf(run: Run, over: AbortController): AsyncIterable<Uint8A
   try {
     while (!checked.isComplete()) {
       const members = await nextMembers(run);
-      const plan = { members, route: run.route, offsetBytes: checked.offsetBytes(), userShare: run.userShare };
+      const plan = {
+        members,
+        route: run.route,
+        patience: patienceOf(run, members),
+        offsetBytes: checked.offsetBytes(),
+        userShare: run.userShare,
+      };
       const round = openRound(user, run, plan, run.signal);
       // Once is enough: what was on its way is still read after it, and then comes the end.
       let readerStalled = false;
@@ -157,17 +184,31 @@ async function* messageOf(run: Run, over: AbortController): AsyncIterable<Uint8A
 
 /** Waits until there are enough, not until all have answered. */
 async function nextMembers(run: Run): Promise<ReadyProvider[]> {
-  const { survey, count } = run;
-  await survey.until((ready) => isEnough(usable(ready, run), count));
+  const { survey, count, placement } = run;
+  await survey.until(() => isEnough(usable(survey.ready(placement), run), count));
   if (run.signal.aborted) throw cancelled(run.signal);
-  const candidates = usable(survey.ready, run);
+  const candidates = usable(survey.ready(placement), run);
   const members = fastestMembers(candidates, count);
   if (members === undefined) throw (await refused(run)) ?? (await destroyedMeanwhile(run)) ?? tooFew(run, candidates);
   return members;
 }
 
+/** The slowest gets some of the time that they took to say that they are there; longer when nobody could take its place. */
+function patienceOf(run: Run, members: readonly ReadyProvider[]): Patience | undefined {
+  const { survey, placement, count, token, route, slow } = run;
+  if (route === "chain") return undefined;
+  const latencyMs = Math.max(...members.map((member) => member.latencyMs));
+  const lagMs = token.lengthBytes > MAX_READ_BYTES ? BLOCK_LAG_MS : Math.max(MIN_LAG_MS, LAG_FACTOR * latencyMs);
+  const fast = () => usable(survey.ready(placement), run).filter(({ peer }) => !slow.has(peer));
+  return { lagMs, canReplace: (peers) => fast().filter(({ peer }) => !peers.includes(peer)).length >= count };
+}
+
 /** Who failed is replaced; who lied is found out, named, and replaced. */
 async function learnFrom(run: Run, { record }: Round, error: unknown): Promise<void> {
+  if (error instanceof Lagging) {
+    for (const peer of error.peers) run.slow.add(peer);
+    return;
+  }
   if (error instanceof RoundFailure) {
     if (run.route === "chain" && record.descriptor.members.length > 1) {
       // All we know is that one of the chain failed: the last one's word about the others may be a lie. Asking each of them
@@ -205,79 +246,6 @@ async function learnFrom(run: Run, { record }: Round, error: unknown): Promise<v
   const { dealer } = run.placement.manifest;
   if (accusations.some(({ accused }) => accused === dealer)) throw wrongDeal(run, dealer);
   if (accusations.length + silent.length === 0) throw wrongDeposit(run);
-}
-
-function requireChain(user: CustodyUser, proof: FoundProof["proof"]): void {
-  const broken = proof.chain.firstBreak;
-  if (broken === undefined) return;
-  const names = broken.suspects.map((peer) => user.directory.nameOf(peer)).join(" or ");
-  const message = `the chain of this deposit breaks at link ${broken.index}: ${broken.problem} (${names})`;
-  throw new IntercloudError("CHAIN_BROKEN", "integrity", message, { peers: broken.suspects });
-}
-
-/** When so many providers refuse to serve us that the others cannot be enough, whoever else comes back. */
-async function refused({ user, placement, grant, count, refusals, signal }: Run): Promise<IntercloudError | undefined> {
-  const { roster } = placement;
-  if (roster.length - refusals.length >= count) return undefined;
-  const clock = await clockError(user, refusals, signal);
-  if (clock !== undefined) return clock;
-  const cause = refusals[0]?.error;
-  const expired = refusals.find(({ error }) => error instanceof IntercloudError && error.status === "expired");
-  if (expired !== undefined) return grantExpired(expired.error);
-  const [code, why] =
-    grant !== null && !allows(grant, "retrieve")
-      ? [
-          "GRANT_PURPOSE",
-          "the owner's grant lets this identity see the deposit, not get it; ask for one to retrieve it",
-        ]
-      : ["NOT_THE_OWNER", "this identity does not own the deposit, and its grant was revoked or has not reached them"];
-  const message = `${refusals.length} of ${roster.length} providers refuse: ${why}`;
-  return new IntercloudError(code, "refused", message, {}, cause);
-}
-
-/** When the owner asks for what it has destroyed at some providers, it should hear that rather than that they are missing. */
-async function destroyedMeanwhile(run: Run): Promise<IntercloudError | undefined> {
-  const { user, token, tokenId, survey, excluded, signal } = run;
-  if (token.owner !== user.session.identity) return undefined;
-  const peers = new Set([...survey.without, ...excluded]);
-  const { destroyed } = await askStanding(user, { token, tokenId }, [...peers], { timeoutMs: ASK_TIMEOUT_MS, signal });
-  return destroyed.size > 0 ? destroyedError([...destroyed.values()]) : undefined;
-}
-
-function tooFew(run: Run, candidates: readonly ReadyProvider[]): IntercloudError {
-  const { user, placement, count } = run;
-  if (run.named.size > 0) return tooManyLiars(run, candidates);
-  const missing = placement.roster.filter((peer) => !candidates.some((each) => each.peer === peer));
-  if (candidates.length >= count) {
-    const message =
-      "enough providers answered, but none of those that keep the ciphertext; try again when one of them is up";
-    const details = { answered: candidates.length, needed: count, peers: keepersOf(placement) };
-    return new IntercloudError("NO_CIPHERTEXT", "unreachable", message, details);
-  }
-  return notEnough(user, candidates.length, count, missing);
-}
-
-function tooManyLiars({ user, named, count }: Run, candidates: readonly ReadyProvider[]): IntercloudError {
-  const names = [...named].map((peer) => user.directory.nameOf(peer)).join(", ");
-  const message =
-    `${names} lied or lost what they should keep, and the ${candidates.length} others that answered are not enough ` +
-    `(${count} are needed, one of them with the ciphertext); nothing wrong was handed over. Try again when others are up`;
-  return new IntercloudError("WRONG_BYTES", "integrity", message, { peers: [...named] });
-}
-
-function wrongDeal({ user }: Run, dealer: PeerName): IntercloudError {
-  const message =
-    `the dealer ${user.directory.nameOf(dealer)} dealt shares that do not belong together, so the message cannot be read; ` +
-    "the evidence shows it to anybody";
-  return new IntercloudError("WRONG_DEAL", "integrity", message, { peers: [dealer] });
-}
-
-function wrongDeposit({ user, placement }: Run): IntercloudError {
-  const names = placement.roster.map((peer) => user.directory.nameOf(peer)).join(", ");
-  const message =
-    "every provider answered as its share and the kept ciphertext say, and they do not make what the token names: " +
-    `one of ${names} laid another layer when the deposit was made. Nothing wrong was handed over`;
-  return new IntercloudError("WRONG_BYTES", "integrity", message, { peers: placement.roster });
 }
 
 function cancelled(signal: AbortSignal): IntercloudError {

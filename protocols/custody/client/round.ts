@@ -1,4 +1,5 @@
 /** One retrieval round: asks the chosen providers, adds up what they send, and takes the masks off. */
+import { bodyDigest } from "../../crypto/block-digest.ts";
 import { AGREEMENT_KEY_BYTES, agreementKeyFromSeed } from "../../crypto/key-agreement.ts";
 import { release } from "../../crypto/release.ts";
 import { NONCE_BYTES } from "../../rounds/constants.ts";
@@ -11,13 +12,21 @@ import {
 } from "../../rounds/descriptor.ts";
 import { layer } from "../../rounds/layer.ts";
 import { maskKey } from "../../rounds/masks.ts";
-import { type AnswerStatement, answerBlocks, isAnswerSigned } from "../../tokens/answer.ts";
+import { answerBlocks, isAnswerSigned } from "../../tokens/answer.ts";
 import type { Token } from "../../tokens/token.ts";
 import { IntercloudError } from "../../wire/errors.ts";
+import { parseShape } from "../../wire/shape.ts";
 import type { Channel, PeerName } from "../../wire/transport.ts";
 import { abortOn } from "../abort-on.ts";
 import { type AnsweredBlock, receiveAnswer } from "../answer-stream.ts";
-import { CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS, REQUEST_LIFETIME_MS } from "../constants.ts";
+import {
+  ASK_TIMEOUT_MS,
+  CUSTODY_PROTOCOL,
+  MAX_READ_BYTES,
+  OPEN_TIMEOUT_MS,
+  REQUEST_LIFETIME_MS,
+} from "../constants.ts";
+import { readAnswerShape } from "../messages.ts";
 import type { Placement } from "../placement.ts";
 import type { ReadyProvider } from "./ready-survey.ts";
 import { agreementKeyOf, type CustodyUser, signedRequest } from "./user.ts";
@@ -29,6 +38,16 @@ export interface RoundPlan {
   readonly offsetBytes: number;
   /** Protocol 2: the user's own share. */
   readonly userShare: Uint8Array | undefined;
+  /** Undefined when everybody is waited for. */
+  readonly patience: Patience | undefined;
+}
+
+/** How long the slowest member is waited for. */
+export interface Patience {
+  /** How far a member may be behind the first with a block. */
+  readonly lagMs: number;
+  /** Asked when that time is over: whether others could take their place. */
+  canReplace(peers: readonly PeerName[]): boolean;
 }
 
 /** A deposit and where it is. */
@@ -47,6 +66,17 @@ export class RoundFailure extends IntercloudError {
     const status = cause instanceof IntercloudError ? cause.status : "internal";
     super("ROUND_FAILED", status, "a provider failed in the middle of a round", { peers: [peer] }, cause);
     this.peer = peer;
+  }
+}
+
+/** Providers that do their part, and much more slowly than the others: it goes on without them, as long as there are others. */
+export class Lagging extends IntercloudError {
+  override readonly name = "Lagging";
+  readonly peers: readonly PeerName[];
+
+  constructor(peers: readonly PeerName[]) {
+    super("LAGGING", "timeout", "some providers are far behind the others", { peers });
+    this.peers = peers;
   }
 }
 
@@ -91,7 +121,7 @@ async function* roundBytes(
   { record, answers }: { readonly record: RoundRecord; readonly answers: Map<PeerName, SignedBlock> },
   signal: AbortSignal,
 ): AsyncIterable<Uint8Array> {
-  const { descriptor, roundHash, request } = record;
+  const { descriptor, roundHash } = record;
   const ephemeral = agreementKeyFromSeed(record.secret);
   const maskKeys = descriptor.members.map((member) =>
     maskKey(ephemeral, agreementKeyOf(user, member.peer), member, roundHash),
@@ -105,8 +135,61 @@ async function* roundBytes(
           coefficient: coefficientOf(descriptor, point),
         };
 
-  const asked = plan.route === "chain" ? descriptor.members.slice(-1) : descriptor.members;
-  const { offsetBytes, lengthBytes } = descriptor;
+  const unmask = layer({ ...user.tools, share, maskKeys, offsetBytes: plan.offsetBytes });
+  const asking: Asking = {
+    user,
+    record,
+    token,
+    keepingDigest: placement.kept?.keepingDigest ?? new Uint8Array(),
+    signal,
+  };
+  const isShort = plan.route === "fanout" && descriptor.lengthBytes <= MAX_READ_BYTES;
+  yield* isShort
+    ? unmask(
+        addedUp(
+          user,
+          descriptor.members.map(({ peer }) => readFrom(asking, peer)),
+          { answers, patience: plan.patience },
+        ),
+      )
+    : byChannels(asking, (members) => unmask(addedUp(user, members, { answers, patience: plan.patience })));
+}
+
+interface Asking {
+  readonly user: CustodyUser;
+  readonly record: RoundRecord;
+  readonly token: Token;
+  readonly keepingDigest: Uint8Array;
+  readonly signal: AbortSignal;
+}
+
+/** One member's answer by one question; it begins at once. */
+function readFrom(asking: Asking, peer: PeerName): AnsweringMember {
+  const { user, record, token, signal } = asking;
+  const { offsetBytes, lengthBytes } = record.descriptor;
+  const [block] = answerBlocks(token.lengthBytes, offsetBytes, lengthBytes);
+  const options = { timeoutMs: ASK_TIMEOUT_MS, signal };
+  const answer = user.transport.ask(peer, CUSTODY_PROTOCOL, "read", { request: record.request }, options);
+  answer.catch(() => {}); // it is waited for below
+  async function* blocks(): AsyncGenerator<AnsweredBlock> {
+    const { bytes, signature } = parseShape(readAnswerShape, await answer, "answer");
+    if (bytes.length !== block!.lengthBytes) {
+      throw new IntercloudError("LENGTH_MISMATCH", "integrity", "a provider answered with another length", {
+        peers: [peer],
+      });
+    }
+    yield { ...block!, bytes: new Uint8Array(bytes), digest: bodyDigest(bytes), signature };
+  }
+  return { peer, blocks: signedBy(asking, peer, blocks())[Symbol.asyncIterator]() };
+}
+
+async function* byChannels(
+  asking: Asking,
+  addUp: (members: readonly AnsweringMember[]) => AsyncIterable<Uint8Array>,
+): AsyncIterable<Uint8Array> {
+  const { user, record, token, signal } = asking;
+  const { members: all, route, offsetBytes, lengthBytes } = record.descriptor;
+  const asked = route === "chain" ? all.slice(-1) : all;
   const channels: Channel[] = [];
   const releases: (() => void)[] = [];
   let over = false;
@@ -114,18 +197,17 @@ async function* roundBytes(
     const members = await Promise.all(
       asked.map(async ({ peer }) => {
         const options = { timeoutMs: OPEN_TIMEOUT_MS, signal };
+        const { request } = record;
         const opening = user.transport.open(peer, CUSTODY_PROTOCOL, "retrieve", { request }, options);
         const channel = await opening.catch((error) => Promise.reject(new RoundFailure(peer, error)));
         if (over) channel.abort(endedEarly());
         channels.push(channel);
         releases.push(abortOn(signal, channel));
         const blocks = receiveAnswer(channel, answerBlocks(token.lengthBytes, offsetBytes, lengthBytes));
-        const statement = { roundHash, keepingDigest: placement.kept?.keepingDigest ?? new Uint8Array() };
-        return { peer, blocks: signedBy(peer, statement, blocks)[Symbol.asyncIterator]() };
+        return { peer, blocks: signedBy(asking, peer, blocks)[Symbol.asyncIterator]() };
       }),
     );
-    const unmask = layer({ ...user.tools, share, maskKeys, offsetBytes: plan.offsetBytes });
-    yield* unmask(addedUp(user, members, answers));
+    yield* addUp(members);
     // Everything is here and checked: how a provider ends its side is of no interest any more.
     await Promise.allSettled(channels.map((channel) => channel.close()));
   } finally {
@@ -145,10 +227,10 @@ interface AnsweringMember {
 async function* addedUp(
   user: CustodyUser,
   members: readonly AnsweringMember[],
-  answers: Map<PeerName, SignedBlock>,
+  { answers, patience }: { readonly answers: Map<PeerName, SignedBlock>; readonly patience: Patience | undefined },
 ): AsyncIterable<Uint8Array> {
   for (;;) {
-    const next = await Promise.all(members.map(({ blocks }) => blocks.next()));
+    const next = await nextBlocks(user, members, patience);
     answers.clear();
     if (next.some(({ done }) => done)) return;
     const blocks = next.map(({ value }) => value as AnsweredBlock);
@@ -162,15 +244,51 @@ async function* addedUp(
   }
 }
 
+/** The next block of all members. @throws RoundFailure for one that is far behind the others. */
+async function nextBlocks(
+  user: CustodyUser,
+  members: readonly AnsweringMember[],
+  patience: Patience | undefined,
+): Promise<IteratorResult<AnsweredBlock>[]> {
+  const waitedFor = new Set(members);
+  const asked = members.map(async (member) => {
+    const block = await member.blocks.next();
+    waitedFor.delete(member);
+    return block;
+  });
+  const all = Promise.all(asked);
+  if (patience === undefined || members.length < 2) return await all;
+  await Promise.race([Promise.any(asked), all]);
+  const late = Promise.withResolvers<never>();
+  let cancelTimer = () => {};
+  const watch = () => {
+    cancelTimer = user.clock.after(patience.lagMs, () => {
+      const laggards = [...waitedFor].map(({ peer }) => peer);
+      // all of them if that is possible, else one
+      const without = [laggards, laggards.slice(0, 1)].find((peers) => patience.canReplace(peers));
+      if (laggards.length > 0 && without !== undefined) late.reject(new Lagging(without));
+      else if (laggards.length > 0) watch();
+    });
+  };
+  watch();
+  try {
+    return await Promise.race([all, late.promise]);
+  } finally {
+    cancelTimer();
+    all.catch(() => {});
+    late.promise.catch(() => {});
+  }
+}
+
 /** Says whose answer it was that failed; one without a good signature is as bad as none. */
 async function* signedBy(
+  { record, keepingDigest }: Asking,
   peer: PeerName,
-  statement: Pick<AnswerStatement, "roundHash" | "keepingDigest">,
   blocks: AsyncIterable<AnsweredBlock>,
 ): AsyncIterable<AnsweredBlock> {
   try {
     for await (const block of blocks) {
-      if (!isAnswerSigned(peer, { ...statement, ...block }, block.signature)) {
+      if (!isAnswerSigned(peer, { roundHash: record.roundHash, keepingDigest, ...block }, block.signature)) {
         const text = "a provider did not sign what it sent";
         throw new IntercloudError("UNSIGNED_ANSWER", "integrity", text, { peers: [peer] });
       }

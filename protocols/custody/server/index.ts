@@ -20,7 +20,7 @@ import { hello, list, locate, ready, show } from "./queries.ts";
 import { createRefusals } from "./refusals.ts";
 import { answerRepair, restorePage } from "./repair/answer-repair.ts";
 import { repairCiphertext, repairPart } from "./repair/parts.ts";
-import { retrieve } from "./retrieve.ts";
+import { read, retrieve } from "./retrieve.ts";
 import { seal } from "./seal.ts";
 
 export { sweepDeposits } from "./burn.ts";
@@ -38,6 +38,7 @@ export function custodyHandlers(provider: CustodyProvider): Handlers {
       seal: (body) => seal(provider, body),
       abandon: (body) => abandon(provider, active, body),
       ready: (body) => ready(provider, body),
+      read: (body, context) => read(provider, active, refusals, body, context),
       show: (body) => show(provider, body),
       list: (body) => list(provider, body),
       locate: (body, context) => locate(provider, body, context),

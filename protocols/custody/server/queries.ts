@@ -15,9 +15,9 @@ import {
 } from "../messages.ts";
 import { encodeProof } from "../proof.ts";
 import { requireReader } from "./access.ts";
-import { loadDeposit, ownedTokens, proofParts } from "./deposit-record.ts";
+import { loadDeposit, noSuchDeposit, ownedTokens, proofParts } from "./deposit-record.ts";
 import type { CustodyProvider } from "./provider.ts";
-import { loadServing } from "./serving.ts";
+import { servingsOf } from "./serving.ts";
 import { destroyedAnswer } from "./tombstone.ts";
 
 /** Whether we would take part in a deposit now. */
@@ -28,9 +28,14 @@ export async function hello(provider: CustodyProvider): Promise<CborValue> {
 
 /** What we hold of a deposit's generation. Open to whoever knows its id, which nobody can guess; says nothing about its contents. */
 export async function ready(provider: CustodyProvider, body: CborValue): Promise<CborValue> {
-  const { tokenId, dealId } = parseShape(readyShape, body, "ready");
-  const { holdsCiphertext } = await loadServing(provider.store, tokenId, dealId);
-  return { holdsShare: true, holdsCiphertext };
+  const { tokenId } = parseShape(readyShape, body, "ready");
+  const servings = await servingsOf(provider.store, tokenId);
+  if (servings.length === 0) throw noSuchDeposit();
+  const held = servings.map(({ placement, holdsCiphertext }) => ({
+    dealId: placement.manifest.dealId,
+    holdsCiphertext,
+  }));
+  return { held };
 }
 
 export async function show(provider: CustodyProvider, body: CborValue): Promise<CborValue> {

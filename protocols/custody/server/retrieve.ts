@@ -5,6 +5,7 @@
  * added up, and signs each block of it.
  */
 import { auditChange } from "../../audit/index.ts";
+import { bodyDigest } from "../../crypto/block-digest.ts";
 import { hexOf } from "../../dealing/held-deal.ts";
 import type { Identity } from "../../identity/identity.ts";
 import { checkRequest } from "../../identity/request.ts";
@@ -17,14 +18,14 @@ import { parseShape } from "../../wire/shape.ts";
 import type { Channel, Context, PeerName } from "../../wire/transport.ts";
 import { abortOn } from "../abort-on.ts";
 import { receiveAnswerBytes, sendAnswer } from "../answer-stream.ts";
-import { CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS } from "../constants.ts";
+import { CUSTODY_PROTOCOL, MAX_READ_BYTES, OPEN_TIMEOUT_MS } from "../constants.ts";
 import { requestShape, retrieveContentShape } from "../messages.ts";
 import { requireReader } from "./access.ts";
 import type { ActiveDeposits } from "./active.ts";
 import { ciphertextName } from "./deposit-record.ts";
 import { ownLayer, type Transform } from "./own-layer.ts";
 import type { CustodyProvider } from "./provider.ts";
-import type { Refusals } from "./refusals.ts";
+import type { AskedRetrieval, Refusals } from "./refusals.ts";
 import { loadServing, type Serving } from "./serving.ts";
 
 /** How the steps of an identity's retrievals begin, for `ActiveDeposits`. */
@@ -32,6 +33,7 @@ export function retrievalsOf(identity: Identity): string {
   return `retrieve ${identity} `;
 }
 
+/** By a channel: a range of any length, by either route. */
 export async function retrieve(
   provider: CustodyProvider,
   active: ActiveDeposits,
@@ -40,72 +42,120 @@ export async function retrieve(
   header: CborValue,
   context: Context,
 ): Promise<void> {
-  const message = parseShape(requestShape, header, "retrieve");
+  const admitted = await admit(provider, refusals, header, context);
+  await underWay(provider, active, refusals, admitted, context, async (transform, signal) => {
+    const { serving, descriptor, request } = admitted;
+    const release = abortOn(signal, channel);
+    try {
+      const input = await openInput(provider, serving, descriptor, request.bytes, signal);
+      try {
+        const sign = (block: AnswerBlock, digest: Uint8Array) => signed(provider, admitted, block, digest);
+        await sendAnswer(channel, transform(input.bytes), blocksOf(serving, descriptor), sign);
+        await channel.close();
+      } catch (error) {
+        input.before?.abort(error);
+        throw error;
+      }
+    } finally {
+      release();
+    }
+  });
+}
+
+/** By one question and one answer: a short range by the fanout route, which saves the opening of a stream. */
+export async function read(
+  provider: CustodyProvider,
+  active: ActiveDeposits,
+  refusals: Refusals,
+  body: CborValue,
+  context: Context,
+): Promise<CborValue> {
+  const admitted = await admit(provider, refusals, body, context);
+  const { serving, descriptor, request } = admitted;
+  const [block, ...more] = descriptor.lengthBytes > MAX_READ_BYTES ? [] : blocksOf(serving, descriptor);
+  if (block === undefined || more.length > 0 || descriptor.route !== "fanout") {
+    throw new IntercloudError("BAD_ROUND", "bad-request", "this is too much for one answer; open a channel");
+  }
+  return await underWay(provider, active, refusals, admitted, context, async (transform, signal) => {
+    const input = await openInput(provider, serving, descriptor, request.bytes, signal);
+    const bytes = new Uint8Array(block.lengthBytes);
+    let filled = 0;
+    for await (const piece of transform(input.bytes)) {
+      bytes.set(piece, filled);
+      filled += piece.length;
+    }
+    return { bytes, signature: signed(provider, admitted, block, bodyDigest(bytes)) };
+  });
+}
+
+interface Admitted {
+  readonly serving: Serving;
+  readonly descriptor: RoundDescriptor;
+  readonly roundHash: Uint8Array;
+  readonly asked: AskedRetrieval;
+  readonly request: { readonly bytes: Uint8Array; readonly nonce: Uint8Array };
+}
+
+/** Everything that is checked before we do anything. */
+async function admit(
+  provider: CustodyProvider,
+  refusals: Refusals,
+  body: CborValue,
+  { from }: Context,
+): Promise<Admitted> {
+  const message = parseShape(requestShape, body, "retrieve");
   const nowMs = provider.clock.nowMs();
   const request = checkRequest(message.request, "retrieve", nowMs);
   const content = parseShape(retrieveContentShape, request.content, "retrieve request");
   const descriptor = decodeDescriptor(content.descriptor);
   const roundHash = descriptorHash(content.descriptor);
-  const { identity } = request;
-  const { tokenId } = descriptor;
-  const asked = { tokenId, identity, purpose: "retrieve", from: context.from, roundDigest: roundHash };
+  const { identity, nonce } = request;
+  const { tokenId, dealId } = descriptor;
+  const asked = { tokenId, identity, purpose: "retrieve", from, roundDigest: roundHash };
   const serving = await refusals.watch(asked, async () => {
-    const found = await loadServing(provider.store, tokenId, descriptor.dealId);
+    const found = await loadServing(provider.store, tokenId, dealId);
     await requireReader(provider, found.terms, identity, "retrieve");
     requireRound(found, descriptor, nowMs);
-    requireAsker(descriptor, provider.transport.peer, context.from);
+    requireAsker(descriptor, provider.transport.peer, from);
     provider.replayGuard.admit(request, nowMs);
     return found;
   });
+  return { serving, descriptor, roundHash, asked, request: { bytes: message.request, nonce } };
+}
 
-  const step = retrievalsOf(identity) + hexOf(request.nonce);
-  const round = { descriptor, roundHash, request: message.request };
-  await active.run(tokenId, step, context.signal, async (signal) => {
+/** Runs `action` so that a revoke or a destroy ends it, with our layer and with its trace on disk. */
+async function underWay<T>(
+  provider: CustodyProvider,
+  active: ActiveDeposits,
+  refusals: Refusals,
+  { serving, descriptor, roundHash, asked, request }: Admitted,
+  context: Context,
+  action: (transform: Transform, signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const { tokenId, offsetBytes, lengthBytes } = descriptor;
+  const step = retrievalsOf(asked.identity) + hexOf(request.nonce);
+  return await active.run(tokenId, step, context.signal, async (signal) => {
     const transform = await refusals.watch(asked, async () => {
       // Looked at again now that it is under way: a revoke or destroy that comes after this ends it, one that came before is seen.
-      await requireReader(provider, serving.terms, identity, "retrieve");
+      await requireReader(provider, serving.terms, asked.identity, "retrieve");
       return await ownLayer(provider, descriptor, roundHash);
     });
-    const { offsetBytes, lengthBytes } = descriptor;
     // The trace is on disk before anything leaves: a node that could not write it hands nothing out.
     await provider.store.commit([auditChange({ kind: "served", ...asked, offsetBytes, lengthBytes })]);
-    await serve(provider, serving, channel, { ...round, transform }, signal);
+    const result = await action(transform, signal);
+    provider.observe({ kind: "served", tokenId, lengthBytes });
+    return result;
   });
 }
 
-interface Round {
-  readonly descriptor: RoundDescriptor;
-  readonly roundHash: Uint8Array;
-  readonly request: Uint8Array;
-  readonly transform: Transform;
-}
-
-async function serve(
-  provider: CustodyProvider,
-  serving: Serving,
-  channel: Channel,
-  { descriptor, roundHash, request, transform }: Round,
-  signal: AbortSignal,
-): Promise<void> {
-  const release = abortOn(signal, channel);
-  try {
-    const input = await openInput(provider, serving, descriptor, request, signal);
-    try {
-      const blocks = blocksOf(serving, descriptor);
-      const { keepingDigest } = serving.placement.kept ?? { keepingDigest: new Uint8Array() };
-      await sendAnswer(channel, transform(input.bytes), blocks, ({ offsetBytes }, digest) =>
-        signAnswer(provider.signer, { roundHash, keepingDigest, offsetBytes, digest }),
-      );
-      await channel.close();
-      const { tokenId, lengthBytes } = descriptor;
-      provider.observe({ kind: "served", tokenId, lengthBytes });
-    } catch (error) {
-      input.before?.abort(error);
-      throw error;
-    }
-  } finally {
-    release();
-  }
+function signed(
+  { signer }: CustodyProvider,
+  { serving, roundHash }: Admitted,
+  { offsetBytes }: AnswerBlock,
+  digest: Uint8Array,
+): Uint8Array {
+  const { keepingDigest } = serving.placement.kept ?? { keepingDigest: new Uint8Array() };
+  return signAnswer(signer, { roundHash, keepingDigest, offsetBytes, digest });
 }
 
 interface Input {

@@ -17,19 +17,27 @@ export interface Serving {
 
 /** @throws IntercloudError NO_SUCH_DEPOSIT; OTHER_GENERATION when the deposit is on another deal here. */
 export async function loadServing(store: Store, tokenId: Uint8Array, dealId: Uint8Array): Promise<Serving> {
-  const isOn = ({ manifest }: Placement) => equalBytes(manifest.dealId, dealId);
+  const servings = await servingsOf(store, tokenId);
+  const found = servings.find(({ placement }) => equalBytes(placement.manifest.dealId, dealId));
+  if (found !== undefined) return found;
+  if (servings.length === 0) throw noSuchDeposit();
+  throw new IntercloudError("OTHER_GENERATION", "conflict", "the deposit was refreshed or moved; look where it is now");
+}
+
+/** All generations that can be served here. */
+export async function servingsOf(store: Store, tokenId: Uint8Array): Promise<Serving[]> {
   const deposit = await findDeposit(store, tokenId);
   const sealed = deposit?.record.state === "sealed" ? deposit : undefined;
-  if (sealed !== undefined && isOn(sealed.placement)) {
+  const servings: Serving[] = [];
+  if (sealed !== undefined) {
     const { terms, placement, record } = sealed;
-    return { terms, placement, holdsCiphertext: record.holdsCiphertext };
+    servings.push({ terms, placement, holdsCiphertext: record.holdsCiphertext });
   }
   const stored = await findChange(store, tokenId);
-  if (stored?.record.state === "active" && isOn(stored.change.next) && stored.record.keeping !== null) {
+  if (stored?.record.state === "active" && stored.record.keeping !== null) {
     const placement = withKeeping(stored.change, stored.record.keeping);
     const terms = sealed?.terms ?? readProof(stored.record.proof ?? new Uint8Array()).terms;
-    return { terms, placement, holdsCiphertext: stored.record.holdsCiphertext };
+    servings.push({ terms, placement, holdsCiphertext: stored.record.holdsCiphertext });
   }
-  if (sealed === undefined) throw noSuchDeposit();
-  throw new IntercloudError("OTHER_GENERATION", "conflict", "the deposit was refreshed or moved; look where it is now");
+  return servings;
 }

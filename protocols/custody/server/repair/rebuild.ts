@@ -125,12 +125,12 @@ async function readyOthers(
 ): Promise<RoundMember[]> {
   const ready: RoundMember[] = [];
   const options = { timeoutMs: ASK_TIMEOUT_MS, signal };
-  const body = { tokenId, dealId: manifest.dealId };
   const asked = roster.map(async (peer, i) => {
     if (peer === provider.transport.peer) return;
     try {
-      const answer = await provider.transport.ask(peer, CUSTODY_PROTOCOL, "ready", body, options);
-      if (parseShape(readyAnswerShape, answer, "ready").holdsShare) ready.push({ point: i + 1, peer });
+      const answer = await provider.transport.ask(peer, CUSTODY_PROTOCOL, "ready", { tokenId }, options);
+      const { held } = parseShape(readyAnswerShape, answer, "ready");
+      if (held.some(({ dealId }) => equalBytes(dealId, manifest.dealId))) ready.push({ point: i + 1, peer });
     } catch {
       // Not there, or without its share: not ready. Too few of them is the caller's error.
     }
