@@ -70,5 +70,16 @@ export const MAX_DESTROY_REQUEST_BYTES = 4 * 1024;
 /** Token, manifest, the proof of the last change, the owner's request and one receipt. */
 export const MAX_DESTROYED_BYTES = 640 * 1024;
 
-/** A round of this length travels in one answer on the control stream, which saves a round trip; opening a stream pays off above. */
-export const MAX_READ_BYTES = 64 * 1024;
+/** A round of this length travels in messages on the control stream, which saves round trips; opening streams pays off above. */
+export const MAX_SHORT_BYTES = 64 * 1024;
+
+/** From the owner's message to a provider until the parts of all others have come there: they are on their way already. */
+export const PARTS_TIMEOUT_MS = 10_000;
+
+/** Short deposits that are under way at a provider, and bytes in them; 256 users at once with the longest of them. */
+export const MAX_SHORT_DEPOSITS = 4096;
+export const MAX_SHORT_DEPOSIT_BYTES = 256 * 1024 * 1024;
+/** Of these, what one other provider may have sent before the owner's message came. */
+export const MAX_EARLY_BYTES = 16 * 1024 * 1024;
+/** From the owner's first message to its second; both sides time out before. */
+export const SHORT_DEPOSIT_LIFETIME_MS = 30_000;

@@ -1,5 +1,5 @@
 /**
- * What custody peers say to each other. Asks: bind, seal, abandon, ready, show, list, locate, grant, grants, granted, destroy.
+ * What custody peers say to each other. Asks: bind, place, place-part, link, seal, abandon, ready, show, list, locate, grant, grants, granted, destroy.
  * Channels: pour (chain deposit), collect and part (fanout deposit), copy (home to the keepers of copies), retrieve.
  * Bytes that are signed travel as byte strings, so that the signature is checked over what was received.
  */
@@ -24,7 +24,7 @@ import {
   MAX_GRANT_LIST_BYTES,
   MAX_HOLDING_BYTES,
   MAX_PROOF_BYTES,
-  MAX_READ_BYTES,
+  MAX_SHORT_BYTES,
   MAX_STATEMENT_BYTES,
 } from "./constants.ts";
 import { grantTermsShape } from "./grants.ts";
@@ -62,6 +62,21 @@ export const listContentShape = v.strictObject({ after: v.nullable(tokenId), pro
 
 export const bindShape = v.strictObject({ request, manifest: boundedBytes(MAX_MANIFEST_BYTES) });
 export const requestShape = v.strictObject({ request });
+/** A short deposit: `bind`, and for the keepers what the owner sends. Answered with the digest of the provider's part. */
+export const placeShape = v.strictObject({
+  ...bindShape.entries,
+  masked: v.nullable(boundedBytes(MAX_SHORT_BYTES)),
+});
+export const placeAnswerShape = v.strictObject({ digestOut: fixedBytes(DIGEST_BYTES) });
+export const placePartShape = v.strictObject({ tokenId, part: boundedBytes(MAX_SHORT_BYTES) });
+/** What the provider is to sign, and for home the digest of the last provider's statement. */
+export const linkAskShape = v.strictObject({
+  tokenId,
+  statement: boundedBytes(MAX_LINK_BYTES),
+  last: fixedBytes(DIGEST_BYTES),
+});
+/** `keeping` is home's. */
+export const linkAnswerShape = v.strictObject({ link, keeping: v.nullable(keeping) });
 export const sealShape = v.strictObject({ closing: request, links, keeping });
 
 /** `step` k is provider k; n+1 is the way back to home with the ciphertext. */
@@ -76,7 +91,7 @@ export const linkShape = v.strictObject({ link });
 
 export const readyShape = v.strictObject({ tokenId });
 export const readAnswerShape = v.strictObject({
-  bytes: boundedBytes(MAX_READ_BYTES),
+  bytes: boundedBytes(MAX_SHORT_BYTES),
   signature: fixedBytes(SIGNATURE_BYTES),
 });
 export const locateShape = v.strictObject({ tokenId });

@@ -66,7 +66,7 @@ export interface World {
   readonly faults: unknown[];
   /** A further user, with an identity of its own. */
   stranger(): CustodyUser;
-  put(message: Uint8Array, options?: Partial<DepositOptions>): Promise<Deposited>;
+  put(message: Uint8Array, options?: Partial<DepositOptions>, user?: CustodyUser): Promise<Deposited>;
   get(tokenText: string, options?: Partial<RetrieveOptions>, user?: CustodyUser): Promise<Uint8Array>;
   /** A refresh; with a destination, a move. */
   change(tokenText: string, options?: Partial<ChangeOptions>, user?: CustodyUser): Promise<Changed>;
@@ -163,10 +163,10 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     user,
     faults,
     stranger: newUser,
-    async put(message, overrides) {
+    async put(message, overrides, as = user) {
       const source = { lengthBytes: message.length, open: () => chunksOf(message) };
       const threshold = Math.min(3, options.providers);
-      return await deposit(user, {
+      return await deposit(as, {
         ...{ source, protocol: 3, route: "chain", providers: options.providers, threshold },
         copies: Math.min(3, options.providers),
         candidates: user.directory.providers,

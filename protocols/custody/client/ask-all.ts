@@ -8,20 +8,21 @@ export interface Failure {
   readonly error: unknown;
 }
 
-/** Asks several providers the same thing at once. Resolves when all have answered or failed; never rejects. */
+/** Asks several providers at once, the same thing or each its own. Resolves when all have answered or failed; never rejects. */
 export async function askAll(
   user: CustodyUser,
   peers: readonly PeerName[],
   method: string,
-  body: CborValue,
+  body: CborValue | ((peer: PeerName) => CborValue),
   options: CallOptions,
 ): Promise<{ readonly answers: ReadonlyMap<PeerName, CborValue>; readonly failures: readonly Failure[] }> {
+  const bodyFor = typeof body === "function" ? body : () => body;
   const answers = new Map<PeerName, CborValue>();
   const failures: Failure[] = [];
   await Promise.all(
     peers.map(async (peer) => {
       try {
-        answers.set(peer, await user.transport.ask(peer, CUSTODY_PROTOCOL, method, body, options));
+        answers.set(peer, await user.transport.ask(peer, CUSTODY_PROTOCOL, method, bodyFor(peer), options));
       } catch (error) {
         failures.push({ peer, error });
       }

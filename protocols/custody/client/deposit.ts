@@ -16,15 +16,17 @@ import { parseShape } from "../../wire/shape.ts";
 import type { PeerName } from "../../wire/transport.ts";
 import { abortOn } from "../abort-on.ts";
 import { ASK_TIMEOUT_MS, CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS, SEAL_TIMEOUT_MS } from "../constants.ts";
-import { chainExpectation, type DepositTerms } from "../deposit-terms.ts";
+import { chainExpectation } from "../deposit-terms.ts";
 import { chainShape } from "../messages.ts";
 import { chainDigest, encodeProof } from "../proof.ts";
 import { receiveChain } from "../waiting-chain.ts";
 import { askAll } from "./ask-all.ts";
 import { chooseProviders } from "./choose-providers.ts";
-import { askFailure, pourFailure } from "./deposit-failure.ts";
+import { pourFailure } from "./deposit-failure.ts";
 import { freshDeal } from "./fresh-deal.ts";
+import { needAll } from "./need-all.ts";
 import { makeOffer, type Offer } from "./offer.ts";
+import { isShort, type Poured, place } from "./place.ts";
 import { type CustodyUser, signedRequest } from "./user.ts";
 
 /** A message that can be read twice: once to make its digest, once to send it. */
@@ -92,8 +94,10 @@ export async function deposit(user: CustodyUser, options: DepositOptions): Promi
       },
     ]);
     offer = makeOffer(user, options, fresh, messageDigest(salt, options.source.lengthBytes, blockDigests));
-    await bindAll(user, offer, signal);
-    const poured = await pour(user, options, offer, fresh, layered(options, salt, blockDigests, signal), signal);
+    const message = layered(options, salt, blockDigests, signal);
+    const poured = isShort(offer.terms)
+      ? await place(user, offer, fresh, message, signal)
+      : await bindAndPour(user, options, offer, fresh, message, signal);
     const { dealId } = fresh.manifest;
     if (options.protocol === 2)
       await options.keepUserShare?.(offer.terms.tokenId, dealId, new Uint8Array(fresh.userSeed));
@@ -110,25 +114,14 @@ export async function deposit(user: CustodyUser, options: DepositOptions): Promi
   }
 }
 
-interface Poured {
-  readonly links: readonly Uint8Array[];
-  readonly keeping: Uint8Array;
-  readonly digestFromOwner: Uint8Array;
-}
-
 async function hashMessage(options: DepositOptions, salt: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
   const { source } = options;
   const watched = watch(source.open(), signal, reporter(options, "hashing", source.lengthBytes));
   return await hashBlocks(salt, source.lengthBytes, watched);
 }
 
-async function bindAll(user: CustodyUser, offer: Offer, signal: AbortSignal): Promise<void> {
-  const { request, manifest, terms } = offer;
-  await needAll(user, terms, "bind", { request, manifest }, ASK_TIMEOUT_MS, signal);
-}
-
-/** Sends the masked message to home and waits until it has been everywhere. */
-async function pour(
+/** Tells everybody, then sends the masked message to home and waits until it has been everywhere. */
+async function bindAndPour(
   user: CustodyUser,
   options: DepositOptions,
   offer: Offer,
@@ -136,7 +129,8 @@ async function pour(
   message: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
 ): Promise<Poured> {
-  const { terms, maskKeys } = offer;
+  const { terms, maskKeys, request, manifest } = offer;
+  await needAll(user, terms, "bind", { request, manifest }, { timeoutMs: ASK_TIMEOUT_MS, signal });
   const { tokenId, descriptor, token } = terms;
   const point = terms.roster.length + 1;
   const share = { point, seed: deal.userSeed, correction: undefined };
@@ -182,22 +176,8 @@ async function sealAll(
   reporter(options, "sealing", 1)(0);
   const content = { tokenId: terms.tokenId, digestFromOwner, chainDigest: chainDigest(links, keeping) };
   const closing = signedRequest(user, "deposit", content);
-  await needAll(user, terms, "seal", { closing, links, keeping }, SEAL_TIMEOUT_MS, signal);
+  await needAll(user, terms, "seal", { closing, links: [...links], keeping }, { timeoutMs: SEAL_TIMEOUT_MS, signal });
   return encodeProof({ request, manifest, links: [...links], keeping, closing, change: null });
-}
-
-async function needAll(
-  user: CustodyUser,
-  terms: DepositTerms,
-  method: string,
-  body: Parameters<CustodyUser["transport"]["ask"]>[3],
-  timeoutMs: number,
-  signal: AbortSignal,
-): Promise<void> {
-  const { failures } = await askAll(user, terms.roster, method, body, { timeoutMs, signal });
-  if (failures.length === 0) return;
-  signal.throwIfAborted();
-  throw askFailure(user, terms.roster, failures);
 }
 
 /** Best effort, at every provider; who cannot be reached burns it by itself when the deal expires. */

@@ -7,7 +7,7 @@ import type { Token } from "../../tokens/token.ts";
 import type { TokenText } from "../../tokens/token-text.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import type { PeerName } from "../../wire/transport.ts";
-import { MAX_READ_BYTES } from "../constants.ts";
+import { MAX_SHORT_BYTES } from "../constants.ts";
 import type { Failure } from "./ask-all.ts";
 import { type Accusation, blame } from "./blame.ts";
 import { checkedMessage, WrongBytes } from "./checked-blocks.ts";
@@ -198,7 +198,7 @@ function patienceOf(run: Run, members: readonly ReadyProvider[]): Patience | und
   const { survey, placement, count, token, route, slow } = run;
   if (route === "chain") return undefined;
   const latencyMs = Math.max(...members.map((member) => member.latencyMs));
-  const lagMs = token.lengthBytes > MAX_READ_BYTES ? BLOCK_LAG_MS : Math.max(MIN_LAG_MS, LAG_FACTOR * latencyMs);
+  const lagMs = token.lengthBytes > MAX_SHORT_BYTES ? BLOCK_LAG_MS : Math.max(MIN_LAG_MS, LAG_FACTOR * latencyMs);
   const fast = () => usable(survey.ready(placement), run).filter(({ peer }) => !slow.has(peer));
   return { lagMs, canReplace: (peers) => fast().filter(({ peer }) => !peers.includes(peer)).length >= count };
 }

@@ -22,7 +22,7 @@ import { type AnsweredBlock, receiveAnswer } from "../answer-stream.ts";
 import {
   ASK_TIMEOUT_MS,
   CUSTODY_PROTOCOL,
-  MAX_READ_BYTES,
+  MAX_SHORT_BYTES,
   OPEN_TIMEOUT_MS,
   REQUEST_LIFETIME_MS,
 } from "../constants.ts";
@@ -143,7 +143,7 @@ async function* roundBytes(
     keepingDigest: placement.kept?.keepingDigest ?? new Uint8Array(),
     signal,
   };
-  const isShort = plan.route === "fanout" && descriptor.lengthBytes <= MAX_READ_BYTES;
+  const isShort = plan.route === "fanout" && descriptor.lengthBytes <= MAX_SHORT_BYTES;
   yield* isShort
     ? unmask(
         addedUp(

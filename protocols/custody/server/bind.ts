@@ -15,7 +15,17 @@ import { type DepositRecord, depositChange, ownedTokens } from "./deposit-record
 import type { CustodyProvider } from "./provider.ts";
 
 export async function bind(provider: CustodyProvider, body: CborValue, context: Context): Promise<CborValue> {
-  const message = parseShape(bindShape, body, "bind");
+  await bindDeposit(provider, parseShape(bindShape, body, "bind"), context);
+  return {};
+}
+
+/** @param check throws when there is something else that does not fit; called before anything is changed. */
+export async function bindDeposit(
+  provider: CustodyProvider,
+  message: { readonly request: Uint8Array; readonly manifest: Uint8Array },
+  context: Context,
+  check: (terms: DepositTerms) => void = () => {},
+): Promise<DepositTerms> {
   const nowMs = provider.clock.nowMs();
   const request = checkRequest(message.request, "deposit", nowMs);
   const terms = readTerms(request, message.manifest);
@@ -33,6 +43,7 @@ export async function bind(provider: CustodyProvider, body: CborValue, context: 
   if (context.from !== terms.descriptor.requester) {
     throw new IntercloudError("NOT_THE_REQUESTER", "refused", "this request was made by another peer");
   }
+  check(terms);
   provider.replayGuard.admit(request, nowMs);
   const ciphertextBytes = keepers(terms).includes(provider.transport.peer) ? terms.manifest.lengthBytes : 0;
   requireSize(provider, terms);
@@ -62,6 +73,7 @@ export async function bind(provider: CustodyProvider, body: CborValue, context: 
       closing: null,
       change: null,
       holdsCiphertext: false,
+      received: null,
       storedBytes,
     };
     const bound = heldDealChange({ ...deal, state: "bound", boundTo: terms.tokenId });
@@ -73,7 +85,7 @@ export async function bind(provider: CustodyProvider, body: CborValue, context: 
     ]);
   });
   provider.observe({ kind: "bound", tokenId: terms.tokenId });
-  return {};
+  return terms;
 }
 
 function requireSize({ limits }: CustodyProvider, { token }: DepositTerms): void {

@@ -4,13 +4,8 @@
  */
 import { pipe } from "it-pipe";
 import { digestTap } from "../../crypto/block-digest.ts";
-import { equalBytes } from "../../crypto/digest.ts";
-import { peerIdentity } from "../../crypto/peer-name.ts";
-import { CLOCK_SKEW_MS } from "../../identity/constants.ts";
 import { sum } from "../../rounds/sum.ts";
 import { zeros } from "../../rounds/zeros.ts";
-import { EMPTY_DIGEST } from "../../tokens/chain.ts";
-import { decodeLink, encodeLink, statementDigest } from "../../tokens/link.ts";
 import type { CborValue } from "../../wire/codec.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
@@ -18,13 +13,14 @@ import type { Channel, Context } from "../../wire/transport.ts";
 import { abortOn } from "../abort-on.ts";
 import { CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS } from "../constants.ts";
 import type { DepositTerms } from "../deposit-terms.ts";
+import { fanoutStatements } from "../fanout-statements.ts";
 import { depositHeaderShape, linkShape, statementShape } from "../messages.ts";
 import type { ActiveDeposits } from "./active.ts";
 import { loadDeposit } from "./deposit-record.ts";
 import { type KeptChain, storeCiphertext } from "./keep.ts";
 import { ownLayer } from "./own-layer.ts";
 import type { CustodyProvider } from "./provider.ts";
-import { ownStatement, signOwnLink } from "./sign-own-link.ts";
+import { requireTrue, signOwnLink } from "./sign-own-link.ts";
 import { runStep } from "./step.ts";
 
 /** At home, from the user. */
@@ -103,7 +99,7 @@ async function signAll(
   digestsOut: readonly Uint8Array[],
   parts: readonly Channel[],
 ): Promise<Uint8Array[]> {
-  const statements = statementsFor(terms, digestsOut, provider.clock.nowMs());
+  const statements = fanoutStatements(terms, digestsOut, provider.clock.nowMs());
   const ownLink = await signOwnLink(provider, terms, statements[0]!);
   const otherLinks = await Promise.all(
     parts.map(async (part, i) => {
@@ -112,28 +108,6 @@ async function signAll(
     }),
   );
   return [ownLink, ...otherLinks];
-}
-
-/** What each provider is asked to sign: its layer's digest, after the statement before it. */
-function statementsFor(terms: DepositTerms, digestsOut: readonly Uint8Array[], timeMs: number): Uint8Array[] {
-  const statements: Uint8Array[] = [];
-  let previous = terms.manifestDigest;
-  for (const [i, peer] of terms.roster.entries()) {
-    const statement = encodeLink({
-      version: 1,
-      tokenId: terms.tokenId,
-      index: i + 1,
-      peer,
-      identity: peerIdentity(peer),
-      digestIn: EMPTY_DIGEST,
-      digestOut: digestsOut[i]!,
-      previous,
-      timeMs,
-    });
-    statements.push(statement);
-    previous = statementDigest(statement);
-  }
-  return statements;
 }
 
 /** At every other provider, from home: our masked layer, and then our signature on it. */
@@ -155,24 +129,8 @@ export async function part(
       channel.sendBody(source),
     );
     const { statement } = parseShape(statementShape, await channel.receiveMessage(), "statement");
-    requireTrue(provider, terms, statement, sent.digest);
+    requireTrue(provider, terms, statement, sent.digest, terms.token.home);
     await channel.sendMessage({ link: await signOwnLink(provider, terms, statement) });
-  });
-}
-
-/** We sign only what is true as far as we know: our place, our digest, the present time. */
-function requireTrue(
-  provider: CustodyProvider,
-  terms: DepositTerms,
-  statement: Uint8Array,
-  digestOut: Uint8Array,
-): void {
-  const { previous, timeMs } = decodeLink(statement);
-  const index = terms.roster.indexOf(provider.transport.peer) + 1;
-  const ours = ownStatement(provider, terms, { index, digestIn: EMPTY_DIGEST, digestOut, previous, timeMs });
-  if (equalBytes(ours, statement) && Math.abs(timeMs - provider.clock.nowMs()) <= CLOCK_SKEW_MS) return;
-  throw new IntercloudError("UNTRUE_STATEMENT", "integrity", "home asks us to sign what we did not do", {
-    peers: [terms.token.home],
   });
 }
 

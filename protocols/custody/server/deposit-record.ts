@@ -4,7 +4,7 @@
  */
 import * as v from "valibot";
 import { type AuditEvent, auditChange } from "../../audit/index.ts";
-import { digestOf } from "../../crypto/digest.ts";
+import { DIGEST_BYTES, digestOf } from "../../crypto/digest.ts";
 import { burnDeal, hexOf, idOfHex } from "../../dealing/held-deal.ts";
 import { checkKeptRequest } from "../../identity/request.ts";
 import { MAX_PROVIDERS, TOKEN_ID_BYTES } from "../../rounds/constants.ts";
@@ -12,13 +12,23 @@ import type { Change, Store } from "../../storage/index.ts";
 import { MAX_LINK_BYTES, MAX_MANIFEST_BYTES } from "../../tokens/constants.ts";
 import { type CborValue, decodeCanonical, encodeCanonical } from "../../wire/codec.ts";
 import { IntercloudError } from "../../wire/errors.ts";
-import { boundedBytes, integer, parseShape } from "../../wire/shape.ts";
+import { boundedBytes, fixedBytes, integer, parseShape } from "../../wire/shape.ts";
 import { readChangeProof } from "../change/change-proof.ts";
 import { MAX_CHANGE_PROOF_BYTES, MAX_PROOF_BYTES } from "../constants.ts";
 import { type DepositTerms, readTerms } from "../deposit-terms.ts";
 import { originPlacement, type Placement } from "../placement.ts";
 import type { Proof } from "../proof.ts";
 import { forgottenGrants } from "./grant-record.ts";
+
+/** `bodyDigest` of each. */
+const receivedShape = v.strictObject({
+  digestFromOwner: fixedBytes(DIGEST_BYTES),
+  /** Of the layer that came from each provider, in order. */
+  digestsReceived: v.pipe(v.array(fixedBytes(DIGEST_BYTES)), v.maxLength(MAX_PROVIDERS)),
+  /** Of the ciphertext. */
+  digest: fixedBytes(DIGEST_BYTES),
+});
+export type Received = Readonly<v.InferOutput<typeof receivedShape>>;
 
 const recordShape = v.strictObject({
   version: v.literal(1),
@@ -36,6 +46,8 @@ const recordShape = v.strictObject({
   change: v.nullable(boundedBytes(MAX_CHANGE_PROOF_BYTES)),
   /** Whether the ciphertext is here, synced. */
   holdsCiphertext: v.boolean(),
+  /** A keeper's own sum of a short deposit, until it is held against what home says. */
+  received: v.nullable(receivedShape),
   /** Bytes on disk that count against the owner's quota. */
   storedBytes: integer(0, Number.MAX_SAFE_INTEGER),
 });

@@ -22,6 +22,9 @@ import { answerRepair, restorePage } from "./repair/answer-repair.ts";
 import { repairCiphertext, repairPart } from "./repair/parts.ts";
 import { read, retrieve } from "./retrieve.ts";
 import { seal } from "./seal.ts";
+import { link } from "./short/link.ts";
+import { place, receivePart } from "./short/place.ts";
+import { createShortDeposits } from "./short/short-deposits.ts";
 
 export { sweepDeposits } from "./burn.ts";
 export type { CustodyEvent, CustodyLimits, CustodyProvider } from "./provider.ts";
@@ -30,11 +33,15 @@ export { settleCustody } from "./settle.ts";
 
 export function custodyHandlers(provider: CustodyProvider): Handlers {
   const active = createActiveDeposits();
+  const shorts = createShortDeposits(provider.clock);
   const refusals = createRefusals(provider);
   return {
     asks: {
       hello: () => hello(provider),
       bind: (body, context) => bind(provider, body, context),
+      place: (body, context) => place(provider, active, shorts, body, context),
+      "place-part": (body, context) => Promise.resolve(receivePart(provider, shorts, body, context)),
+      link: (body, context) => link(provider, active, shorts, body, context),
       seal: (body) => seal(provider, body),
       abandon: (body) => abandon(provider, active, body),
       ready: (body) => ready(provider, body),

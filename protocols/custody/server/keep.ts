@@ -1,7 +1,7 @@
 /** Keeping the ciphertext: home stores it, says so, and gives copies to the other keepers before it answers. */
 import { equalBytes } from "../../crypto/digest.ts";
 import { checkChain } from "../../tokens/chain.ts";
-import { type Keeping, readLink, signKeeping } from "../../tokens/link.ts";
+import { readLink } from "../../tokens/link.ts";
 import type { CborValue } from "../../wire/codec.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
@@ -12,18 +12,11 @@ import { chainExpectation, type DepositTerms, keepers } from "../deposit-terms.t
 import { chainShape, depositHeaderShape } from "../messages.ts";
 import type { ActiveDeposits } from "./active.ts";
 import { allOrFirstCause } from "./all-or-first-cause.ts";
-import { ciphertextName, loadDeposit } from "./deposit-record.ts";
+import { ciphertextName, loadDeposit, type Received } from "./deposit-record.ts";
 import type { CustodyProvider } from "./provider.ts";
-import { advance } from "./sign-own-link.ts";
+import { advance, ownKeeping } from "./sign-own-link.ts";
 import { runStep } from "./step.ts";
 import { tee } from "./tee.ts";
-
-export interface Received {
-  readonly digestFromOwner: Uint8Array;
-  readonly digestsReceived: readonly Uint8Array[];
-  /** Of the ciphertext, which is on disk already. */
-  readonly digest: Uint8Array;
-}
 
 export interface KeptChain {
   readonly links: readonly Uint8Array[];
@@ -62,7 +55,7 @@ export async function storeCiphertext(
   return {
     giveUp,
     async keep(links, received) {
-      const chain = { links, keeping: keepingFor(provider, terms, links, received) };
+      const chain = { links, keeping: ownKeeping(provider, terms, readLink(links.at(-1)!).digest, received) };
       await Promise.all(
         copies.map(async (copy) => {
           await copy.sendMessage(chain);
@@ -104,25 +97,6 @@ async function openCopies(
       abortOn(signal, copy);
     });
   await allOrFirstCause(opening);
-}
-
-function keepingFor(
-  provider: CustodyProvider,
-  terms: DepositTerms,
-  links: readonly Uint8Array[],
-  received: Received,
-): Uint8Array {
-  const statement: Keeping = {
-    version: 1,
-    tokenId: terms.tokenId,
-    peer: provider.transport.peer,
-    digestFromOwner: received.digestFromOwner,
-    digestsReceived: [...received.digestsReceived],
-    digestKept: received.digest,
-    previous: readLink(links.at(-1)!).digest,
-    timeMs: provider.clock.nowMs(),
-  };
-  return signKeeping(statement, provider.signer);
 }
 
 /** The other end: a keeper takes a copy from home, and counts it when the chain says that these are the bytes. */

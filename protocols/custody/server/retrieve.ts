@@ -18,7 +18,7 @@ import { parseShape } from "../../wire/shape.ts";
 import type { Channel, Context, PeerName } from "../../wire/transport.ts";
 import { abortOn } from "../abort-on.ts";
 import { receiveAnswerBytes, sendAnswer } from "../answer-stream.ts";
-import { CUSTODY_PROTOCOL, MAX_READ_BYTES, OPEN_TIMEOUT_MS } from "../constants.ts";
+import { CUSTODY_PROTOCOL, MAX_SHORT_BYTES, OPEN_TIMEOUT_MS } from "../constants.ts";
 import { requestShape, retrieveContentShape } from "../messages.ts";
 import { requireReader } from "./access.ts";
 import type { ActiveDeposits } from "./active.ts";
@@ -72,7 +72,7 @@ export async function read(
 ): Promise<CborValue> {
   const admitted = await admit(provider, refusals, body, context);
   const { serving, descriptor, request } = admitted;
-  const [block, ...more] = descriptor.lengthBytes > MAX_READ_BYTES ? [] : blocksOf(serving, descriptor);
+  const [block, ...more] = descriptor.lengthBytes > MAX_SHORT_BYTES ? [] : blocksOf(serving, descriptor);
   if (block === undefined || more.length > 0 || descriptor.route !== "fanout") {
     throw new IntercloudError("BAD_ROUND", "bad-request", "this is too much for one answer; open a channel");
   }

@@ -4,13 +4,14 @@ import { equalBytes } from "../../crypto/digest.ts";
 import { closedDealChange, heldDealChange, loadHeldDeal, withDeal } from "../../dealing/held-deal.ts";
 import { checkRequest } from "../../identity/request.ts";
 import { checkChain } from "../../tokens/chain.ts";
+import { readKeeping, readLink } from "../../tokens/link.ts";
 import type { CborValue } from "../../wire/codec.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
 import { chainExpectation, type DepositTerms, keepers } from "../deposit-terms.ts";
 import { closingContentShape, sealShape } from "../messages.ts";
 import { chainDigest } from "../proof.ts";
-import { type DepositRecord, depositChange, loadDeposit, ownerIndexChange } from "./deposit-record.ts";
+import { type DepositRecord, depositChange, loadDeposit, ownerIndexChange, type Received } from "./deposit-record.ts";
 import type { CustodyProvider } from "./provider.ts";
 
 export async function seal(provider: CustodyProvider, body: CborValue): Promise<CborValue> {
@@ -50,7 +51,8 @@ async function commitSeal(
   if (!linked || !equalBytes(record.ownLink, ownLink)) {
     throw new IntercloudError("WRONG_STATE", "conflict", "we have signed no such link for this deposit");
   }
-  if (keepers(terms).includes(self) && (!record.holdsCiphertext || record.keeping === null)) {
+  const hasWord = record.keeping !== null || record.received !== null;
+  if (keepers(terms).includes(self) && (!record.holdsCiphertext || !hasWord)) {
     throw new IntercloudError("NO_CIPHERTEXT", "conflict", "the ciphertext that we should keep has not come");
   }
   // In the fanout route nothing but home's word says what the sum is: it must have given the same word to everybody.
@@ -59,9 +61,10 @@ async function commitSeal(
       peers: [terms.token.home],
     });
   }
+  if (record.received !== null) requireSameSum(terms, record.received, chain);
   const deal = await loadHeldDeal(provider.store, terms.manifest.dealId);
   if (deal?.state !== "bound") throw new IntercloudError("DEAL_USED", "conflict", "the deal of this deposit is gone");
-  const sealed: DepositRecord = { ...record, ...chain, state: "sealed" };
+  const sealed: DepositRecord = { ...record, ...chain, received: null, state: "sealed" };
   await provider.store.commit([
     heldDealChange({ ...deal, state: "sealed" }),
     closedDealChange(terms.manifest.dealId),
@@ -71,6 +74,30 @@ async function commitSeal(
   ]);
   provider.observe({ kind: "sealed", tokenId: terms.tokenId });
 }
+
+/** In a short deposit each keeper added up for itself: what was given to us must be what was given to home. */
+function requireSameSum(
+  { roster, token }: DepositTerms,
+  received: Received,
+  chain: { readonly links: readonly Uint8Array[]; readonly keeping: Uint8Array },
+): void {
+  const { digestFromOwner, digestKept } = readKeeping(chain.keeping).statement;
+  const sent = chain.links.map((link) => readLink(link).statement.digestOut);
+  const two = roster.find((_, i) => !equalBytes(received.digestsReceived[i] ?? EMPTY, sent[i] ?? EMPTY));
+  const isOwners = equalBytes(received.digestFromOwner, digestFromOwner);
+  if (two === undefined && isOwners && equalBytes(received.digest, digestKept)) return;
+  const text =
+    two !== undefined
+      ? "a provider gave us another part than the one that it signed"
+      : isOwners
+        ? "home says that it keeps another sum than the one of these parts"
+        : "the owner gave us other bytes than home";
+  throw new IntercloudError("KEEPERS_DISAGREE", "integrity", text, {
+    peers: two ? [two] : isOwners ? [token.home] : [],
+  });
+}
+
+const EMPTY = new Uint8Array();
 
 function sameChain(record: DepositRecord, links: readonly Uint8Array[]): boolean {
   return (

@@ -1,11 +1,15 @@
 /** Signing our link and putting it on disk before anybody sees it. */
 import { auditChange } from "../../audit/index.ts";
+import { equalBytes } from "../../crypto/digest.ts";
 import { peerIdentity } from "../../crypto/peer-name.ts";
 import { withDeal } from "../../dealing/held-deal.ts";
-import { encodeLink, type Link, signLink } from "../../tokens/link.ts";
+import { CLOCK_SKEW_MS } from "../../identity/constants.ts";
+import { EMPTY_DIGEST } from "../../tokens/chain.ts";
+import { decodeLink, encodeLink, type Link, signKeeping, signLink } from "../../tokens/link.ts";
 import { IntercloudError } from "../../wire/errors.ts";
+import type { PeerName } from "../../wire/transport.ts";
 import type { DepositTerms } from "../deposit-terms.ts";
-import { type DepositRecord, depositChange, loadDeposit } from "./deposit-record.ts";
+import { type DepositRecord, depositChange, loadDeposit, type Received } from "./deposit-record.ts";
 import type { CustodyProvider } from "./provider.ts";
 
 export type OwnStatement = Pick<Link, "index" | "digestIn" | "digestOut" | "previous" | "timeMs">;
@@ -14,6 +18,37 @@ export type OwnStatement = Pick<Link, "index" | "digestIn" | "digestOut" | "prev
 export function ownStatement(provider: CustodyProvider, terms: DepositTerms, own: OwnStatement): Uint8Array {
   const { peer } = provider.transport;
   return encodeLink({ version: 1, tokenId: terms.tokenId, peer, identity: peerIdentity(peer), ...own });
+}
+
+/** What home says that it received and keeps. @param previous digest of the last provider's statement */
+export function ownKeeping(
+  { transport, clock, signer }: CustodyProvider,
+  { tokenId }: DepositTerms,
+  previous: Uint8Array,
+  { digestFromOwner, digestsReceived, digest }: Received,
+): Uint8Array {
+  const digests = { digestFromOwner, digestsReceived: [...digestsReceived], digestKept: digest };
+  return signKeeping(
+    { version: 1, tokenId, peer: transport.peer, ...digests, previous, timeMs: clock.nowMs() },
+    signer,
+  );
+}
+
+/** We sign only what is true as far as we know: our place, our digest, the present time. @param asking who made the statement */
+export function requireTrue(
+  provider: CustodyProvider,
+  terms: DepositTerms,
+  statement: Uint8Array,
+  digestOut: Uint8Array,
+  asking: PeerName,
+): void {
+  const { previous, timeMs } = decodeLink(statement);
+  const index = terms.roster.indexOf(provider.transport.peer) + 1;
+  const ours = ownStatement(provider, terms, { index, digestIn: EMPTY_DIGEST, digestOut, previous, timeMs });
+  if (equalBytes(ours, statement) && Math.abs(timeMs - provider.clock.nowMs()) <= CLOCK_SKEW_MS) return;
+  throw new IntercloudError("UNTRUE_STATEMENT", "integrity", "we are asked to sign what we did not do", {
+    peers: [asking],
+  });
 }
 
 /** bound -> linked. Returns the signed link. */
@@ -28,12 +63,14 @@ export async function signOwnLink(
   return link;
 }
 
-/** Changes a deposit's record while nobody else does, and logs the event. @throws IntercloudError WRONG_STATE. */
+type Step = "linked" | "kept" | "copied";
+
+/** Changes a deposit's record while nobody else does, and logs what happened. @throws IntercloudError WRONG_STATE. */
 export async function advance(
   provider: CustodyProvider,
   terms: DepositTerms,
   from: DepositRecord["state"],
-  kind: "linked" | "kept" | "copied",
+  kind: Step | readonly Step[],
   change: (record: DepositRecord) => DepositRecord,
 ): Promise<void> {
   await withDeal(provider.store, terms.manifest.dealId, async () => {
@@ -42,6 +79,7 @@ export async function advance(
       throw new IntercloudError("WRONG_STATE", "conflict", `the deposit is ${record.state} here, not ${from}`);
     }
     const { tokenId } = terms;
-    await provider.store.commit([depositChange(tokenId, change(record)), auditChange({ kind, tokenId })]);
+    const events = [kind].flat().map((kind) => auditChange({ kind, tokenId }));
+    await provider.store.commit([depositChange(tokenId, change(record)), ...events]);
   });
 }

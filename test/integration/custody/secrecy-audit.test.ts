@@ -5,6 +5,7 @@
  */
 import { afterEach, expect, test } from "vitest";
 import { repairDeposit } from "../../../protocols/custody/client/index.ts";
+import { MAX_SHORT_BYTES } from "../../../protocols/custody/constants.ts";
 import { ciphertextName, loadDeposit } from "../../../protocols/custody/server/deposit-record.ts";
 import { loadHeldDeal, shareOf } from "../../../protocols/dealing/index.ts";
 import { lagrangeCoefficients, simdKernel } from "../../../protocols/field/index.ts";
@@ -44,6 +45,24 @@ for (const route of ["chain", "fanout"] as const) {
     expect(learns(links, [0])).toBe(false);
   });
 }
+
+/** What is longer than that goes through streams, to home alone. */
+test.each(SIZES.filter(({ n }) => n <= 4))(
+  "fanout deposit of a longer message, n=$n t=$t: t providers are needed, after two retrievals",
+  async ({ n, t }) => {
+    audit = await startAudit({ providers: n, messageBytes: MAX_SHORT_BYTES });
+    const { world, message } = audit;
+    const { tokenText } = await world.put(message, { threshold: t, route: "fanout", copies: n });
+    audit.settle();
+    for (const route of ["chain", "fanout"] as const) {
+      expect(await world.get(tokenText, { route })).toEqual(message);
+      audit.settle();
+    }
+    const { providers, links } = audit.views();
+    expect(smallestCoalition(providers, [0])).toHaveLength(t);
+    expect(learns(links, [0])).toBe(false);
+  },
+);
 
 test.each(SIZES)("Protocol 2, n=$n t=$t: t providers are needed", async ({ n, t }) => {
   audit = await startAudit({ providers: n });

@@ -59,7 +59,8 @@ async function fileWith(name: string, content: string): Promise<string> {
 }
 
 test("what a node does is in its log, which is read while it runs and after", async () => {
-  const token = await user.deposit(bytesOf(100_000, 1), { threshold: 2, copies: 2 });
+  // All three are needed to read it, so each serves.
+  const token = await user.deposit(bytesOf(100_000, 1), { threshold: 3, copies: 2 });
   expect(await user.retrieve(token)).toEqual(bytesOf(100_000, 1));
   const tokenId = Buffer.from(parseTokenText(token).tokenId).toString("hex");
   // provider-1 is at a port that its configuration does not tell: it takes any free one.

@@ -1,8 +1,9 @@
 /**
  * Runs the real deposit and retrieval with unit vectors and records what each provider sees: the bytes of every body that it
- * sends or receives, its correction, and every stream that it can expand.
+ * sends or receives and of every round that travels inside a message, its correction, and every stream that it can expand.
  */
 import { MESSAGE_SALT_BYTES } from "../../../protocols/tokens/message.ts";
+import { type CborValue, decodeCanonical } from "../../../protocols/wire/codec.ts";
 import type { Sent } from "../../../protocols/wire/stream-transport.ts";
 import { createWorld, type World } from "../custody-world.ts";
 import { createUnknowns, type Unknowns, unitVector } from "./unit-vectors.ts";
@@ -11,7 +12,6 @@ import { createUnknowns, type Unknowns, unitVector } from "./unit-vectors.ts";
 const COLUMNS = 384;
 /** Salt and the one block digest, which are not linear in the message, come before it. */
 const HEADER_BYTES = MESSAGE_SALT_BYTES + 32;
-const ROUND_BYTES = HEADER_BYTES + COLUMNS;
 
 export interface Audit {
   readonly world: World;
@@ -30,9 +30,23 @@ export interface AuditOptions {
   readonly providers: number;
   /** "none" makes every mask zero: the deposit as KMaaS prints it, by the real code. */
   readonly masks?: "derived" | "none";
+  /** Of the message, whose first bytes are the columns; as long as there are columns by default. */
+  readonly messageBytes?: number;
 }
 
-export async function startAudit({ providers, masks = "derived" }: AuditOptions): Promise<Audit> {
+/** The byte strings in a message that are as long as a round. */
+function roundsIn(value: CborValue, roundBytes: number): Uint8Array[] {
+  if (value instanceof Uint8Array) return value.length === roundBytes ? [value] : [];
+  if (typeof value !== "object" || value === null) return [];
+  return Object.values(value).flatMap((each) => roundsIn(each, roundBytes));
+}
+
+export async function startAudit({
+  providers,
+  masks = "derived",
+  messageBytes = COLUMNS,
+}: AuditOptions): Promise<Audit> {
+  const roundBytes = HEADER_BYTES + messageBytes;
   const unknowns = createUnknowns(HEADER_BYTES);
   const messageColumn = unknowns.next();
   const expanded = new Map<number, Set<number>>();
@@ -41,7 +55,10 @@ export async function startAudit({ providers, masks = "derived" }: AuditOptions)
   const bodies: { readonly from: string; readonly to: string; readonly row: Uint8Array }[] = [];
 
   const observe = ({ from, to, method, kind, bytes }: Sent) => {
-    if (kind !== "data") return;
+    if (kind !== "data") {
+      for (const found of roundsIn(decodeCanonical(bytes), roundBytes)) bodies.push({ from, to, row: rowOf(found) });
+      return;
+    }
     const key = `${from} ${to} ${method}`;
     const body = open.get(key) ?? { from, to, parts: [] };
     body.parts.push(bytes);
@@ -72,20 +89,20 @@ export async function startAudit({ providers, masks = "derived" }: AuditOptions)
       // Several rounds may have passed since, one after another.
       const bytes = new Uint8Array(Buffer.concat(parts));
       if (from === world.dealer) continue;
-      for (let at = 0; at < bytes.length; at += ROUND_BYTES) {
-        bodies.push({ from, to, row: rowOf(bytes.slice(at, at + ROUND_BYTES)) });
+      for (let at = 0; at < bytes.length; at += roundBytes) {
+        bodies.push({ from, to, row: rowOf(bytes.slice(at, at + roundBytes)) });
       }
     }
     open.clear();
   };
   const rowOf = (bytes: Uint8Array): Uint8Array => {
-    if (bytes.length !== ROUND_BYTES) throw new Error(`a body of ${bytes.length} bytes is not one round's`);
-    return bytes.slice(HEADER_BYTES);
+    if (bytes.length !== roundBytes) throw new Error(`a body of ${bytes.length} bytes is not one round's`);
+    return bytes.slice(HEADER_BYTES, HEADER_BYTES + COLUMNS);
   };
 
   return {
     world,
-    message: unitVector(messageColumn, COLUMNS),
+    message: unitVector(messageColumn, messageBytes),
     unknowns,
     settle,
     saw: (who, bytes) => void seenByHand.set(who, [...(seenByHand.get(who) ?? []), rowOf(bytes)]),

@@ -124,7 +124,7 @@ function origin({ record }: StoredChange): Pick<StoredDeposit, "record" | "terms
   const deposit: DepositRecord = {
     ...{ version: 1, state: "sealed", request: parts.request, manifest: parts.manifest, ownLink: null },
     ...{ links: [...parts.links], keeping: parts.keeping, closing: parts.closing, change: null },
-    ...{ holdsCiphertext: false, storedBytes: 0 },
+    ...{ holdsCiphertext: false, storedBytes: 0, received: null },
   };
   return { record: deposit, terms };
 }

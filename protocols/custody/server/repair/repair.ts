@@ -103,7 +103,7 @@ async function commitRepaired(
     const record: DepositRecord = {
       ...{ version: 1, state: "sealed", request: parts.request, manifest: parts.manifest },
       ...{ links: [...parts.links], keeping: parts.keeping, closing: parts.closing, change: parts.change },
-      ...{ ownLink: before?.record.ownLink ?? null, holdsCiphertext, storedBytes },
+      ...{ ownLink: before?.record.ownLink ?? null, holdsCiphertext, storedBytes, received: null },
     };
     const { tokenId } = terms;
     const changes: Change[] = [

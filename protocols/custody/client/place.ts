@@ -1,0 +1,68 @@
+/**
+ * The owner's side of a short deposit, up to its sealing: everybody is told and gives its layer to the keepers, then everybody signs.
+ * One round trip each.
+ */
+import { bodyDigest } from "../../crypto/block-digest.ts";
+import type { FreshDeal } from "../../dealing/client.ts";
+import { coefficientOf } from "../../rounds/descriptor.ts";
+import { layer } from "../../rounds/layer.ts";
+import { whole } from "../../rounds/whole.ts";
+import { statementDigest } from "../../tokens/link.ts";
+import { IntercloudError } from "../../wire/errors.ts";
+import { parseShape } from "../../wire/shape.ts";
+import { ASK_TIMEOUT_MS, MAX_SHORT_BYTES, SEAL_TIMEOUT_MS } from "../constants.ts";
+import { type DepositTerms, keepers } from "../deposit-terms.ts";
+import { fanoutStatements } from "../fanout-statements.ts";
+import { linkAnswerShape, placeAnswerShape } from "../messages.ts";
+import { needAll } from "./need-all.ts";
+import type { Offer } from "./offer.ts";
+import type { CustodyUser } from "./user.ts";
+
+export interface Poured {
+  readonly links: readonly Uint8Array[];
+  readonly keeping: Uint8Array;
+  readonly digestFromOwner: Uint8Array;
+}
+
+export function isShort({ token, descriptor }: DepositTerms): boolean {
+  return token.route === "fanout" && descriptor.lengthBytes <= MAX_SHORT_BYTES;
+}
+
+/** @param message what is layered, all of it */
+export async function place(
+  user: CustodyUser,
+  { terms, request, manifest, maskKeys }: Offer,
+  deal: FreshDeal,
+  message: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): Promise<Poured> {
+  const { roster, tokenId } = terms;
+  const point = roster.length + 1;
+  const share = { point, seed: deal.userSeed, correction: undefined };
+  const coefficient = coefficientOf(terms.descriptor, point);
+  const ownLayer = layer({ ...user.tools, share: { share, coefficient }, maskKeys, offsetBytes: 0 });
+  const masked = await whole(ownLayer(message));
+  const keeping = keepers(terms);
+
+  const placed = await needAll(
+    ...([user, terms, "place"] as const),
+    (peer) => ({ request, manifest, masked: keeping.includes(peer) ? masked : null }),
+    { timeoutMs: ASK_TIMEOUT_MS, signal },
+  );
+  const digestsOut = roster.map((peer) => parseShape(placeAnswerShape, placed.get(peer), "place").digestOut);
+  const statements = fanoutStatements(terms, digestsOut, user.clock.nowMs());
+  const last = statementDigest(statements.at(-1)!);
+  const linked = await needAll(
+    ...([user, terms, "link"] as const),
+    (peer) => ({ tokenId, statement: statements[roster.indexOf(peer)]!, last }),
+    { timeoutMs: SEAL_TIMEOUT_MS, signal },
+  );
+  const answers = roster.map((peer) => parseShape(linkAnswerShape, linked.get(peer), "link"));
+  const [home] = answers;
+  if (!home?.keeping) {
+    const text = "home does not say what it keeps";
+    throw new IntercloudError("CHAIN_BROKEN", "integrity", text, { peers: [terms.token.home] });
+  }
+  const links = answers.map(({ link }) => link);
+  return { links, keeping: home.keeping, digestFromOwner: bodyDigest(masked) };
+}

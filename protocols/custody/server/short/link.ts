@@ -1,0 +1,94 @@
+/** The second message of a short deposit: the owner knows what all providers gave and has them sign it; the keepers add up and store. */
+import { bodyDigest } from "../../../crypto/block-digest.ts";
+import { signLink } from "../../../tokens/link.ts";
+import type { CborValue } from "../../../wire/codec.ts";
+import { IntercloudError } from "../../../wire/errors.ts";
+import { parseShape } from "../../../wire/shape.ts";
+import type { Context } from "../../../wire/transport.ts";
+import { linkAskShape } from "../../messages.ts";
+import type { ActiveDeposits } from "../active.ts";
+import { burnUnsealed } from "../burn.ts";
+import { ciphertextName, type Received } from "../deposit-record.ts";
+import type { CustodyProvider } from "../provider.ts";
+import { advance, ownKeeping, requireTrue } from "../sign-own-link.ts";
+import type { ShortDeposit, ShortDeposits } from "./short-deposits.ts";
+
+export async function link(
+  provider: CustodyProvider,
+  active: ActiveDeposits,
+  shorts: ShortDeposits,
+  body: CborValue,
+  context: Context,
+): Promise<CborValue> {
+  const { tokenId, statement, last } = parseShape(linkAskShape, body, "link");
+  const deposit = shorts.find(tokenId);
+  if (deposit === undefined || context.from !== deposit.terms.descriptor.requester) {
+    throw new IntercloudError("NOT_YOUR_STEP", "refused", "this peer has no such step in this deposit");
+  }
+  return await active.run(tokenId, "link", context.signal, async (signal) => {
+    try {
+      const answer = await linkAndKeep(provider, shorts, deposit, { statement, last });
+      signal.throwIfAborted();
+      return answer;
+    } catch (error) {
+      await burnUnsealed(provider, tokenId, "failed");
+      throw error;
+    } finally {
+      shorts.end(tokenId);
+    }
+  });
+}
+
+async function linkAndKeep(
+  provider: CustodyProvider,
+  shorts: ShortDeposits,
+  deposit: ShortDeposit,
+  { statement, last }: { readonly statement: Uint8Array; readonly last: Uint8Array },
+): Promise<CborValue> {
+  const { terms, ownPart, masked } = deposit;
+  const { requester } = terms.descriptor;
+  requireTrue(provider, terms, statement, bodyDigest(ownPart), requester);
+  await deposit.given;
+  const received = masked === undefined ? null : await addUp(provider, deposit, masked, shorts);
+  const signed = signLink(statement, provider.signer);
+  const isHome = terms.token.home === provider.transport.peer;
+  const keeping = isHome && received !== null ? ownKeeping(provider, terms, last, received) : null;
+  const kept = isHome ? "kept" : "copied";
+  await advance(provider, terms, "bound", received === null ? "linked" : ["linked", kept], (record) => {
+    const held = { received: isHome ? null : received, keeping, holdsCiphertext: received !== null };
+    return { ...record, state: "linked", ownLink: signed, ...held };
+  });
+  provider.observe({ kind: "linked", tokenId: terms.tokenId });
+  if (received !== null && !isHome) provider.observe({ kind: "copied", tokenId: terms.tokenId });
+  return { link: signed, keeping };
+}
+
+/** The ciphertext is on disk when this resolves. */
+async function addUp(
+  provider: CustodyProvider,
+  deposit: ShortDeposit,
+  masked: Uint8Array,
+  shorts: ShortDeposits,
+): Promise<Received> {
+  const { terms } = deposit;
+  const parts = await shorts.parts(deposit, provider.transport.peer);
+  const sum = new Uint8Array(masked);
+  for (const [i, part] of parts.entries()) {
+    if (part.length !== sum.length) {
+      const text = "a part of this deposit has the wrong length";
+      throw new IntercloudError("WRONG_LENGTH", "integrity", text, { peers: [terms.roster[i]!] });
+    }
+    provider.tools.kernel.addScaled(sum, part, 1);
+  }
+  const received = {
+    digestFromOwner: bodyDigest(masked),
+    digestsReceived: parts.map(bodyDigest),
+    digest: bodyDigest(sum),
+  };
+  await provider.store.bodies.write(ciphertextName(terms.tokenId), only(sum));
+  return received;
+}
+
+async function* only(bytes: Uint8Array): AsyncIterable<Uint8Array> {
+  yield bytes;
+}

@@ -1,0 +1,246 @@
+/** A short deposit by fanout: three messages to each provider, all keepers add up for themselves, and nothing is kept when one lies. */
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { CUSTODY_PROTOCOL, MAX_SHORT_BYTES } from "../../../protocols/custody/constants.ts";
+import { ciphertextName, loadDeposit } from "../../../protocols/custody/server/deposit-record.ts";
+import { custodyHandlers } from "../../../protocols/custody/server/index.ts";
+import { createDealKeeper, DEALING_PROTOCOL } from "../../../protocols/dealing/index.ts";
+import { decodeLink, readKeeping, signKeeping } from "../../../protocols/tokens/link.ts";
+import { layeredBytes } from "../../../protocols/tokens/message.ts";
+import { parseTokenText } from "../../../protocols/tokens/token-text.ts";
+import { type CborValue, decodeCanonical } from "../../../protocols/wire/codec.ts";
+import type { Handlers, Transport } from "../../../protocols/wire/transport.ts";
+import { systemClock } from "../../../runtime/clock.ts";
+import { bytesOf, errorOf } from "../../support/bytes.ts";
+import { createWorld, type World } from "../../support/custody-world.ts";
+
+let world: World;
+let asked: { readonly method: string; readonly kind: string; readonly bytes: Uint8Array }[];
+beforeEach(async () => {
+  asked = [];
+  world = await createWorld({
+    providers: 5,
+    observe: ({ method, kind, protocol, bytes }) => {
+      if (protocol === CUSTODY_PROTOCOL) asked.push({ method, kind, bytes });
+    },
+  });
+});
+afterEach(async () => {
+  await world.close();
+  expect(world.faults).toEqual([]);
+});
+
+const MESSAGE = bytesOf(1_000, 7);
+const put = (message = MESSAGE) => world.put(message, { route: "fanout", threshold: 3, copies: 3 });
+
+interface Lie {
+  /** What it asks of others. */
+  readonly ask?: (ask: Transport["ask"]) => Transport["ask"];
+  readonly handlers?: (honest: Handlers) => Handlers;
+}
+
+async function turnInto(number: number, { ask, handlers }: Lie): Promise<void> {
+  const { peer, custody } = world.providers[number - 1]!;
+  world.network.kill(peer);
+  const transport = world.network.transport(peer, { clock: systemClock });
+  const lying: Transport = ask === undefined ? transport : { ...transport, ask: ask(transport.ask) };
+  const { clock, isDealer, agreementKey, store, tools } = custody;
+  const keeper = createDealKeeper({ peer, agreementKey, store, clock, keystream: tools.keystream, isDealer });
+  await transport.serve(DEALING_PROTOCOL, keeper);
+  const honest = custodyHandlers({ ...custody, transport: lying });
+  await transport.serve(CUSTODY_PROTOCOL, handlers?.(honest) ?? honest);
+  world.network.revive(peer);
+}
+
+function expectNothingKept(): void {
+  for (const { store } of world.providers) {
+    expect([...store.records.keys()].filter((key) => key.startsWith("deposit"))).toEqual([]);
+    expect([...store.files.keys()]).toEqual([]);
+  }
+}
+
+test("takes three messages to each provider and one to each keeper from each other provider", async () => {
+  const { tokenText } = await put();
+  const count = (method: string) => asked.filter((each) => each.method === method && each.kind === "ask").length;
+  expect(Object.fromEntries(["place", "place-part", "link", "seal"].map((name) => [name, count(name)]))).toEqual({
+    ...{ place: 5, "place-part": 3 * 4, link: 5, seal: 5 },
+  });
+  expect(new Set(asked.map(({ method }) => method))).toEqual(new Set(["hello", "place", "place-part", "link", "seal"]));
+  expect(await world.get(tokenText)).toEqual(MESSAGE);
+});
+
+test("only the keepers get the owner's bytes and keep the sum", async () => {
+  const { tokenText } = await put();
+  const { tokenId } = parseTokenText(tokenText);
+  const masked = asked
+    .filter(({ method, kind }) => method === "place" && kind === "ask")
+    .map(({ bytes }) => {
+      return (decodeCanonical(bytes) as { masked: Uint8Array | null }).masked?.length ?? null;
+    });
+  const length = layeredBytes(MESSAGE.length);
+  expect(masked).toEqual([length, length, length, null, null]);
+  const files = world.providers.map(({ store }) => store.files.get(ciphertextName(tokenId)));
+  expect(files.map((file) => file?.length)).toEqual([length, length, length, undefined, undefined]);
+  expect(files[1]).toEqual(files[0]);
+  expect(files[2]).toEqual(files[0]);
+});
+
+test("the longest short message, and one byte more by streams", async () => {
+  const room = MAX_SHORT_BYTES - layeredBytes(1) + 1;
+  for (const [lengthBytes, method] of [
+    [room, "place"],
+    [room + 1, "collect"],
+  ] as const) {
+    asked.length = 0;
+    const message = bytesOf(lengthBytes, lengthBytes);
+    const { tokenText } = await put(message);
+    expect(asked.some((each) => each.method === method)).toBe(true);
+    expect(Buffer.compare(await world.get(tokenText), message)).toBe(0);
+  }
+});
+
+test("a provider that gives one keeper another part than the others is named, and nothing is kept", async () => {
+  const victim = world.providers[2]!.peer;
+  await turnInto(4, {
+    ask: (ask) => async (to, protocol, method, body, options) => {
+      if (method !== "place-part" || to !== victim) return await ask(to, protocol, method, body, options);
+      const { tokenId, part } = body as { tokenId: Uint8Array; part: Uint8Array };
+      const other = part.slice();
+      other[50]! ^= 1;
+      return await ask(to, protocol, method, { tokenId, part: other }, options);
+    },
+  });
+  const error = await errorOf(put());
+  expect(error).toMatchObject({
+    ...{ status: "integrity", details: { peers: [world.providers[3]!.peer] } },
+  });
+  expectNothingKept();
+});
+
+test("home that says it keeps another sum is named by the other keepers, and nothing is kept", async () => {
+  const { signer, peer } = world.providers[0]!;
+  await turnInto(1, {
+    handlers: (honest) => ({
+      ...honest,
+      asks: {
+        ...honest.asks,
+        async link(body, context) {
+          const answer = (await honest.asks!["link"]!(body, context)) as { link: Uint8Array; keeping: Uint8Array };
+          const { statement } = readKeeping(answer.keeping);
+          return { ...answer, keeping: signKeeping({ ...statement, digestKept: new Uint8Array(32) }, signer) };
+        },
+      },
+    }),
+  });
+  expect(await errorOf(put())).toMatchObject({
+    ...{ status: "integrity", details: { peers: [peer] } },
+  });
+});
+
+test("an owner that sends the keepers different bytes is refused", async () => {
+  const { transport } = world.user;
+  const user = {
+    ...world.user,
+    transport: {
+      ...transport,
+      ask: ((to, protocol, method, body, options) => {
+        const { masked } = body as { masked?: Uint8Array | null };
+        if (method !== "place" || to !== world.providers[1]!.peer)
+          return transport.ask(to, protocol, method, body, options);
+        const other = masked!.slice();
+        other[0]! ^= 1;
+        return transport.ask(to, protocol, method, { ...(body as object), masked: other } as CborValue, options);
+      }) as Transport["ask"],
+    },
+  };
+  const error = await errorOf(world.put(MESSAGE, { route: "fanout" }, user));
+  expect(error).toMatchObject({
+    status: "integrity",
+  });
+  expectNothingKept();
+});
+
+test("a provider that dies after the first message: named, and nothing is kept by the others", async () => {
+  await turnInto(5, {
+    handlers: (honest) => ({
+      ...honest,
+      asks: {
+        ...honest.asks,
+        async link() {
+          world.kill(5);
+          return await new Promise<CborValue>(() => {});
+        },
+      },
+    }),
+  });
+  expect(await errorOf(put())).toMatchObject({
+    code: "NOT_ENOUGH_PROVIDERS",
+    details: { peers: [world.providers[4]!.peer] },
+  });
+  for (const { store, number } of world.providers) {
+    if (number !== 5) expect([...store.records.keys()].filter((key) => key.startsWith("deposit"))).toEqual([]);
+  }
+});
+
+test("a part is taken from a provider of the federation only, once, and of the right length", async () => {
+  const keeper = world.providers[0]!;
+  const tokenId = bytesOf(32, 1);
+  const send = (from: Transport, part: Uint8Array) =>
+    errorOf(from.ask(keeper.peer, CUSTODY_PROTOCOL, "place-part", { tokenId, part }, { timeoutMs: 2_000 }));
+  expect(await send(world.user.transport, bytesOf(10, 1))).toMatchObject({ status: "refused" });
+  const { transport } = world.providers[1]!;
+  await transport.ask(
+    keeper.peer,
+    CUSTODY_PROTOCOL,
+    "place-part",
+    { tokenId, part: bytesOf(10, 1) },
+    { timeoutMs: 2_000 },
+  );
+  expect(await send(transport, bytesOf(10, 1))).toMatchObject({ status: "conflict" });
+  expect(await send(transport, new Uint8Array(MAX_SHORT_BYTES + 1))).toMatchObject({ status: "bad-request" });
+});
+
+test("a part of another length is refused with the name of who sent it", async () => {
+  await turnInto(4, {
+    ask: (ask) => (to, protocol, method, body, options) => {
+      if (method !== "place-part") return ask(to, protocol, method, body, options);
+      const { tokenId, part } = body as { tokenId: Uint8Array; part: Uint8Array };
+      return ask(to, protocol, method, { tokenId, part: part.slice(1) }, options);
+    },
+  });
+  expect(await errorOf(put())).toMatchObject({ status: "integrity", details: { peers: [world.providers[3]!.peer] } });
+  expectNothingKept();
+});
+
+test("what a provider signs is its own part, whoever asks", async () => {
+  const { transport } = world.user;
+  const lying = {
+    ...world.user,
+    transport: {
+      ...transport,
+      ask: ((to, protocol, method, body, options) => {
+        if (method !== "link") return transport.ask(to, protocol, method, body, options);
+        const { statement } = body as { statement: Uint8Array };
+        expect(decodeLink(statement).index).toBeGreaterThan(0);
+        const other = statement.slice();
+        other[other.length - 1]! ^= 1;
+        return transport.ask(to, protocol, method, { ...(body as object), statement: other } as CborValue, options);
+      }) as Transport["ask"],
+    },
+  };
+  expect(await errorOf(world.put(MESSAGE, { route: "fanout" }, lying))).toMatchObject({
+    status: "integrity",
+  });
+  expectNothingKept();
+});
+
+test("after the deposit a provider has nothing of it in its memory, and the same step is refused", async () => {
+  const { tokenText, token } = await put();
+  const { tokenId } = parseTokenText(tokenText);
+  const { record } = await loadDeposit(world.providers[1]!.store, tokenId);
+  expect(record).toMatchObject({ state: "sealed", received: null, holdsCiphertext: true });
+  const again = world.user.transport.ask(
+    ...([token.home, CUSTODY_PROTOCOL, "link", { tokenId, statement: bytesOf(9, 9), last: bytesOf(32, 9) }] as const),
+    { timeoutMs: 2_000 },
+  );
+  expect(await errorOf(again)).toMatchObject({ status: "refused" });
+});
