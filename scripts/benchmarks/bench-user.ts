@@ -5,13 +5,15 @@
 import { createClient } from "../../client/client.ts";
 import { openHome } from "../../client/home.ts";
 import { connect, directoryOf } from "../../client/open-client.ts";
+import { renewedSessions } from "../../client/session.ts";
 import { fileSource } from "../../client/sources.ts";
 import { correctedPoints } from "../../protocols/dealing/points.ts";
 import type { PeerName } from "../../protocols/wire/transport.ts";
 import { systemClock } from "../../runtime/clock.ts";
 import { systemEntropy } from "../../runtime/entropy.ts";
 import { drain, pull, push, scatter } from "./forward-only.ts";
-import type { Task, TaskResult } from "./tasks.ts";
+import { createSmallOperations } from "./small-operations.ts";
+import type { Task, TaskResult, TransferTask } from "./tasks.ts";
 
 const home = await openHome(process.argv[2] ?? "");
 const { identityKey, federation, settings, shares, spoolDirectory } = home;
@@ -25,22 +27,24 @@ const providers = [...directory.providers];
 const dealer = directory.dealers[0] as PeerName;
 const first = providers[0] as PeerName;
 const { threshold, copies } = { copies: Math.min(3, providers.length), threshold: settings.threshold };
+const session = renewedSessions(identityKey, systemClock, systemEntropy);
+const runSmall = createSmallOperations({ client, transport, session, providers, threshold, copies });
 
-async function put({ file, route, lengthBytes }: Task): Promise<string> {
+async function put({ file, route, lengthBytes }: TransferTask): Promise<string> {
   const source = await fileSource(file ?? "");
   const { token, tokenText } = await client.deposit(source, { route });
   if (token.lengthBytes !== lengthBytes) throw new Error(`${token.lengthBytes} bytes were deposited`);
   return tokenText;
 }
 
-async function get({ token, route, lengthBytes }: Task): Promise<void> {
+async function get({ token, route, lengthBytes }: TransferTask): Promise<void> {
   const { message } = await client.retrieve(token ?? "", { route });
   const gotBytes = await drain(message);
   if (gotBytes !== lengthBytes) throw new Error(`${gotBytes} bytes came back`);
 }
 
 /** Corrections from the dealer, then the message through all providers (or to home from everybody); the copies from home meanwhile. */
-async function forwardPut({ route, lengthBytes }: Task): Promise<void> {
+async function forwardPut({ route, lengthBytes }: TransferTask): Promise<void> {
   const corrected = correctedPoints(threshold, providers.length).map((point) => providers[point - 1] as PeerName);
   await scatter(transport, dealer, corrected, lengthBytes);
   const copyTo = providers.slice(1, copies);
@@ -52,7 +56,7 @@ async function forwardPut({ route, lengthBytes }: Task): Promise<void> {
   }
 }
 
-async function forwardGet({ route, lengthBytes }: Task): Promise<void> {
+async function forwardGet({ route, lengthBytes }: TransferTask): Promise<void> {
   const members = providers.slice(0, threshold);
   if (route === "chain") await pull(transport, members.reverse(), lengthBytes);
   else await Promise.all(members.map((peer) => pull(transport, [peer], lengthBytes)));
@@ -62,6 +66,7 @@ async function run(task: Task): Promise<TaskResult> {
   const startedAtMs = performance.now();
   let token: string | undefined;
   try {
+    if ("count" in task) return await runSmall(task);
     if (task.action === "put") token = await put(task);
     else if (task.action === "get") await get(task);
     else if (task.action === "forward-put") await forwardPut(task);

@@ -9,6 +9,8 @@ const BENCHES: Readonly<Record<string, () => Promise<Row[]>>> = {
   kernel: async () => (await import("./kernel.ts")).kernelBench(),
   dealing: async () => (await import("./dealing.ts")).dealingBench(),
   transfer: async () => (await import("./transfer.ts")).transferBench(),
+  latency: async () => (await import("./latency.ts")).latencyBench(),
+  rate: async () => (await import("./rate.ts")).rateBench(),
   memory: async () => (await import("./memory.ts")).memoryBench(),
   testnet: async () => (await import("./testnet.ts")).testnetBench(),
 };

@@ -6,21 +6,30 @@ import { fileURLToPath } from "node:url";
 import { createTestnet } from "../../testnet/create.ts";
 import { DAEMON_FLAGS, type PeerProgram } from "../../testnet/peer-program.ts";
 import { clientHome, peerDirectory, readProcess, type Testnet } from "../../testnet/plan.ts";
+import { freePorts } from "../../testnet/ports.ts";
 import { startPeers } from "../../testnet/start.ts";
 import { stopPeers } from "../../testnet/stop.ts";
 import { atEnd } from "./cleanup.ts";
-import type { Task, TaskResult } from "./tasks.ts";
+import { startDelayProxy } from "./delay-proxy.ts";
+import type { Operations, RateTask, Task, TaskResult, TransferTask } from "./tasks.ts";
 
-const benchPeer: PeerProgram = (peer, directory) => ({
-  command: process.execPath,
-  args: [
-    ...process.execArgv,
-    ...DAEMON_FLAGS,
-    fileURLToPath(new URL("./bench-peer.ts", import.meta.url)),
-    peer.kind,
-    directory,
-  ],
-});
+/** @param listens where each peer listens, if not at the address that the federation file has */
+const benchPeer =
+  (listens: ReadonlyMap<string, number>): PeerProgram =>
+  (peer, directory) => {
+    const port = listens.get(peer.name);
+    return {
+      command: process.execPath,
+      args: [
+        ...process.execArgv,
+        ...DAEMON_FLAGS,
+        fileURLToPath(new URL("./bench-peer.ts", import.meta.url)),
+        peer.kind,
+        directory,
+        ...(port === undefined ? [] : [`/ip4/127.0.0.1/tcp/${port}`]),
+      ],
+    };
+  };
 
 const USER = fileURLToPath(new URL("./bench-user.ts", import.meta.url));
 const CLONE = fileURLToPath(new URL("../..", import.meta.url));
@@ -31,7 +40,8 @@ export interface MeasuredTestnet {
   /** A file of that many zeros, which takes no room on the disk. */
   file(lengthBytes: number): Promise<string>;
   /** @throws what failed in the user's process. */
-  run(task: Task): Promise<{ readonly seconds: number; readonly token?: string }>;
+  run(task: TransferTask): Promise<{ readonly seconds: number; readonly token?: string }>;
+  run(task: RateTask): Promise<Operations>;
   /** Throws away what the providers keep of all deposits so far: they cannot be got any more. */
   discardBodies(): Promise<void>;
 }
@@ -44,14 +54,26 @@ export async function benchDirectory(name: string): Promise<string> {
   return directory;
 }
 
+export interface MeasuredShape {
+  /** n and t; 5 and 3 by default. */
+  readonly providers?: number;
+  readonly threshold?: number;
+  /** Of every link between two peers; none is added by default. */
+  readonly roundTripMs?: number;
+}
+
 /** It is ended, and its files are removed, when the benchmark ends. */
-export async function startMeasuredTestnet(name: string): Promise<MeasuredTestnet> {
+export async function startMeasuredTestnet(
+  name: string,
+  { providers = 5, threshold = 3, roundTripMs = 0 }: MeasuredShape = {},
+): Promise<MeasuredTestnet> {
   const directory = await benchDirectory(name);
   const testnetDirectory = path.join(directory, "testnet");
   await mkdir(testnetDirectory);
-  const testnet = await createTestnet(testnetDirectory, { providers: 5, threshold: 3, dealers: 1 });
+  const testnet = await createTestnet(testnetDirectory, { providers, threshold, dealers: 1 });
   atEnd(async () => void (await stopPeers(testnet, testnet.plan.peers)));
-  await startPeers(testnet, testnet.plan.peers, { program: benchPeer });
+  const listens = roundTripMs > 0 ? await delayAll(testnet, roundTripMs / 2) : new Map<string, number>();
+  await startPeers(testnet, testnet.plan.peers, { program: benchPeer(listens) });
   const user = await startUser(clientHome(testnetDirectory));
   return {
     pids: await pidsOf(testnet, user),
@@ -61,7 +83,7 @@ export async function startMeasuredTestnet(name: string): Promise<MeasuredTestne
       await truncate(file, lengthBytes);
       return file;
     },
-    run: (task) => runTask(user, task),
+    run: (task: Task) => runTask(user, task),
     async discardBodies() {
       for (const peer of testnet.plan.peers.filter(({ kind }) => kind === "provider")) {
         const bodies = path.join(peerDirectory(testnet, peer), "store", "bodies");
@@ -69,6 +91,19 @@ export async function startMeasuredTestnet(name: string): Promise<MeasuredTestne
       }
     },
   };
+}
+
+/** Puts a relay at the address of each peer, and the peer behind it. @returns where each peer is to listen. */
+async function delayAll(testnet: Testnet, delayMs: number): Promise<Map<string, number>> {
+  const { peers } = testnet.plan;
+  const ports = await freePorts(peers.length);
+  const listens = new Map<string, number>();
+  for (const [i, { name, addresses }] of peers.entries()) {
+    const toPort = ports[i] as number;
+    await startDelayProxy(Number(addresses[0]?.split("/").at(-1)), toPort, delayMs);
+    listens.set(name, toPort);
+  }
+  return listens;
 }
 
 async function startUser(home: string): Promise<ChildProcess> {
@@ -81,7 +116,8 @@ async function startUser(home: string): Promise<ChildProcess> {
   return user;
 }
 
-async function runTask(user: ChildProcess, task: Task) {
+// biome-ignore lint/suspicious/noExplicitAny: which result it is follows from the task
+async function runTask(user: ChildProcess, task: Task): Promise<any> {
   const answer = answerOf(user);
   user.send(task);
   return await answer;

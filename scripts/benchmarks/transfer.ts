@@ -4,7 +4,7 @@ import { type MeasuredTestnet, startMeasuredTestnet } from "./measured-testnet.t
 import { cpuSeconds } from "./process-figures.ts";
 import { say } from "./progress.ts";
 import { median, type Row, ratioRow } from "./row.ts";
-import type { Task } from "./tasks.ts";
+import type { TransferTask } from "./tasks.ts";
 
 const MIB = 1024 * 1024;
 const LENGTH_BYTES = 256 * MIB;
@@ -73,7 +73,7 @@ async function measureRound(
   await testnet.discardBodies();
 }
 
-async function measure(testnet: MeasuredTestnet, task: Task): Promise<Sample & { readonly token?: string }> {
+async function measure(testnet: MeasuredTestnet, task: TransferTask): Promise<Sample & { readonly token?: string }> {
   const before = allCpuSeconds(testnet);
   const result = await testnet.run(task);
   return { ...result, cpuSeconds: allCpuSeconds(testnet) - before };
