@@ -1,5 +1,6 @@
 /** The SDK: deposits and retrieves as streams. Everything takes an AbortSignal; nothing is kept when it fails. */
 import type { Entropy } from "../protocols/crypto/entropy.ts";
+import type { AgreementKey } from "../protocols/crypto/key-agreement.ts";
 import { aesKeystream } from "../protocols/crypto/keystream.ts";
 import type { Signer } from "../protocols/crypto/signing.ts";
 import {
@@ -32,6 +33,7 @@ import { ASK_TIMEOUT_MS } from "../protocols/custody/constants.ts";
 import { GRANT_PURPOSES, type Grant, type GrantPurpose, type GrantTerms } from "../protocols/custody/grants.ts";
 import { siteOf } from "../protocols/custody/placement.ts";
 import { type Identity, identityOfKey } from "../protocols/identity/index.ts";
+import { userKeyOf } from "../protocols/identity/user-key.ts";
 import type { Route } from "../protocols/rounds/descriptor.ts";
 import type { Token } from "../protocols/tokens/token.ts";
 import { parseTokenText, type TokenText } from "../protocols/tokens/token-text.ts";
@@ -188,6 +190,11 @@ export function createClient(parts: ClientParts): Client {
   const { identityKey, directory, settings, shares, spoolDirectory, clock, entropy } = parts;
   const session = renewedSessions(identityKey, clock, entropy);
   const over = new AbortController();
+  let ownKey: AgreementKey | undefined;
+  const userKey = () => {
+    ownKey ??= userKeyOf(identityKey);
+    return ownKey;
+  };
   let connecting: Promise<Transport> | undefined;
 
   function connected(): Promise<Transport> {
@@ -201,6 +208,9 @@ export function createClient(parts: ClientParts): Client {
     const [{ simdKernel }, transport] = await Promise.all([import("../protocols/field/index.ts"), connected()]);
     return {
       ...{ transport, clock, entropy, directory, tools: { keystream: aesKeystream, kernel: simdKernel } },
+      get userKey() {
+        return userKey();
+      },
       // asked for at each request, so that a long deposit goes on with a new tag when the first one ends
       get session() {
         return session();
@@ -216,6 +226,25 @@ export function createClient(parts: ClientParts): Client {
     options: DepositCallOptions,
     signal: AbortSignal,
     form: Token["policy"]["form"] = "whole",
+  ): Promise<Deposited> {
+    const plan = depositPlan(settings, options, directory);
+    if (plan.protocol === 1) {
+      const { sealMessage } = await import("../protocols/envelope/index.ts");
+      const sealed = sealMessage(source, userKey().publicKey, entropy);
+      try {
+        return await depositLayered(sealed, options, signal, form);
+      } finally {
+        sealed.wipe();
+      }
+    }
+    return await depositLayered(source, options, signal, form);
+  }
+
+  async function depositLayered(
+    source: MessageSource,
+    options: DepositCallOptions,
+    signal: AbortSignal,
+    form: Token["policy"]["form"],
   ): Promise<Deposited> {
     const plan = depositPlan(settings, options, directory);
     const { onProgress } = options;
@@ -251,7 +280,9 @@ export function createClient(parts: ClientParts): Client {
     });
     try {
       check(retrieval.token);
-      return retrieval;
+      if (retrieval.token.protocol !== 1) return retrieval;
+      const { openMessage } = await import("../protocols/envelope/index.ts");
+      return { ...retrieval, message: await openMessage(userKey(), retrieval.message) };
     } catch (error) {
       unwanted.abort(error);
       throw error;

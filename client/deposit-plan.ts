@@ -12,7 +12,7 @@ export interface DepositSettings {
   readonly threshold: number;
   /** How many providers keep the ciphertext. */
   readonly copies: number;
-  readonly protocol: 2 | 3;
+  readonly protocol: 1 | 2 | 3;
   readonly route: Route;
   /** The name of the provider to take as home; the first of the federation file that answers by default. */
   readonly home?: string | undefined;

@@ -71,8 +71,9 @@ async function open(envelope: Envelope, keyMessage: AsyncIterable<Uint8Array>): 
   }
 }
 
-function requireEnvelopeKey({ policy, lengthBytes }: Token): void {
-  if (policy.form === "envelope" && lengthBytes === ENVELOPE_KEY_BYTES) return;
+function requireEnvelopeKey({ policy, lengthBytes, protocol }: Token): void {
+  // In Protocol 1 the key is sealed once more, and longer by that; one that is no key does not open the file.
+  if (policy.form === "envelope" && (protocol === 1 || lengthBytes === ENVELOPE_KEY_BYTES)) return;
   const message =
     "the deposit that this file names holds a message and no key: somebody changed the file; get it again from where you keep it";
   throw new IntercloudError("NO_ENVELOPE_KEY", "integrity", message);

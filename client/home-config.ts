@@ -9,7 +9,7 @@ const configShape = v.strictObject({
   providers: v.optional(integer(MIN_THRESHOLD, MAX_PROVIDERS)),
   threshold: v.optional(integer(MIN_THRESHOLD, MAX_PROVIDERS)),
   copies: v.optional(integer(1, MAX_PROVIDERS)),
-  protocol: v.optional(v.picklist([2, 3])),
+  protocol: v.optional(v.picklist([1, 2, 3])),
   route: v.optional(v.picklist(["chain", "fanout"])),
   /** The name of the provider to take as home. */
   home: v.optional(v.pipe(v.string(), v.minLength(1), v.maxLength(64))),

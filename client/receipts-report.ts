@@ -1,5 +1,5 @@
 /** What the receipts of a destroyed deposit say, in plain data. Needs no network and no home. */
-import { neededToDestroy, readReceipts } from "../protocols/custody/destroyed.ts";
+import { isUnrecoverable, neededToDestroy, readReceipts } from "../protocols/custody/destroyed.ts";
 import type { Token } from "../protocols/tokens/token.ts";
 import { formatTokenText } from "../protocols/tokens/token-text.ts";
 import type { PeerName } from "../protocols/wire/transport.ts";
@@ -30,7 +30,7 @@ export interface ReceiptsReport {
   readonly protocol: Token["protocol"];
   /** Providers with a receipt that holds. */
   readonly destroyed: number;
-  /** n-t+1. With Protocol 2 the user's own share must be gone, too. */
+  /** n-t+1. With Protocol 2 the user's own share must be gone, too; with Protocol 1 all that keep the ciphertext. */
   readonly needed: number;
   /** Whether so many providers did it that the others are fewer than are needed to read it. */
   readonly unrecoverable: boolean;
@@ -57,7 +57,7 @@ export function reportReceipts(bytes: Uint8Array, members: Members | undefined):
       ...(problem === undefined ? {} : { problem }),
     };
   });
-  const good = new Set(lines.filter(({ valid }) => valid).map(({ peer }) => peer));
+  const good = new Set(lines.filter(({ valid }) => valid).map(({ peer }) => peer ?? ""));
   const strangers = roster.filter((peer) => nameOf(peer) === null);
   const federation = members === undefined ? null : { valid: strangers.length === 0, strangers };
   const needed = neededToDestroy(checked);
@@ -71,7 +71,7 @@ export function reportReceipts(bytes: Uint8Array, members: Members | undefined):
     protocol: token.protocol,
     destroyed: good.size,
     needed,
-    unrecoverable: good.size >= needed,
+    unrecoverable: isUnrecoverable(checked, good),
     receipts: lines,
     missing: roster.filter((peer) => !good.has(peer)).map((peer) => nameOf(peer) ?? peer),
     federation,

@@ -18,9 +18,10 @@ export const DEPOSIT_OPTIONS: readonly OptionSpec[] = [
   {
     name: "protocol",
     value: "P",
-    choices: ["2", "3"],
+    choices: ["1", "2", "3"],
     parse: Number,
-    summary: "2: reading it also needs this home's own share of it; 3: this home keeps nothing (default 3)",
+    summary:
+      "1: reading it needs this identity and one provider; 2: this home's own share of it, too; 3: t providers (default 3)",
   },
   { name: "route", value: "ROUTE", choices: ["chain", "fanout"], summary: "how it travels (default chain)" },
   {
@@ -50,7 +51,7 @@ export function choiceOf(context: CommandContext): DepositChoice {
     providers: numberOption(context, "providers"),
     threshold: numberOption(context, "threshold"),
     copies: numberOption(context, "copies"),
-    protocol: protocol === 2 || protocol === 3 ? protocol : undefined,
+    protocol: protocol === 1 || protocol === 2 || protocol === 3 ? protocol : undefined,
     route: route === "chain" || route === "fanout" ? route : undefined,
   };
 }

@@ -8,7 +8,8 @@ import { tableText } from "./text.ts";
 export function destroyedText(report: ReceiptsReport): string {
   const { destroyed, providers, needed, protocol, unrecoverable } = report;
   const at = `destroyed at ${destroyed} of ${providers} providers`;
-  if (!unrecoverable) return `${at}; ${needed} are needed before the message is unrecoverable`;
+  const enough = protocol === 1 ? `the ${needed} that keep the ciphertext` : `${needed}`;
+  if (!unrecoverable) return `${at}; ${enough} are needed before the message is unrecoverable`;
   // With Protocol 2 t-1 providers and the user's own share read it.
   const share =
     protocol === 2 && destroyed === needed ? ", unless a copy of the user's own share is left somewhere" : "";

@@ -47,6 +47,7 @@ export function readTerms(request: CheckedRequest, manifestBytes: Uint8Array): D
     ["roster", roster.every((peer, i) => memberAt(i)?.peer === peer && memberAt(i)?.point === i + 1)],
     ["user's point", descriptor.userPoint === roster.length + 1],
     ["home", token.home === roster[0]],
+    ["user's key", (token.protocol === 1) === (token.userKey !== null)],
     ["copies", token.copies <= roster.length],
   ];
   const wrong = agreed.find(([, agrees]) => !agrees)?.[0];

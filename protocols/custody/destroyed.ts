@@ -58,9 +58,19 @@ export interface CheckedReceipts extends Site {
   readonly receipts: readonly ReceiptLine[];
 }
 
-/** n-t+1: with so many shares gone the others are fewer than t. */
-export function neededToDestroy({ roster, threshold }: Pick<Site, "roster" | "threshold">): number {
-  return roster.length - threshold + 1;
+/**
+ * n-t+1: with so many shares gone the others are fewer than t. In Protocol 1 each that keeps the ciphertext, because the owner's key
+ * opens the shares there.
+ */
+export function neededToDestroy({ token, roster, threshold, copies }: Omit<Site, "tokenId" | "dealId">): number {
+  return token.protocol === 1 ? copies : roster.length - threshold + 1;
+}
+
+/** Whether the message is unrecoverable when these have destroyed what they had. */
+export function isUnrecoverable(site: Omit<Site, "tokenId" | "dealId">, destroyedAt: Iterable<PeerName>): boolean {
+  const peers = new Set(destroyedAt);
+  const counted = site.token.protocol === 1 ? site.roster.slice(0, site.copies) : site.roster;
+  return counted.filter((peer) => peers.has(peer)).length >= neededToDestroy(site);
 }
 
 export function encodeDestroyed(destroyed: Destroyed): Uint8Array {
@@ -131,7 +141,8 @@ function termsOf(deposit: Pick<Destroyed, "token" | "manifest" | "change">): Sit
   if (!fits) throw new IntercloudError("TERMS_DISAGREE", "integrity", "token and manifest are of two deposits");
   const tokenId = tokenIdOf(deposit.token);
   if (deposit.change === null) {
-    return { tokenId, token, roster, threshold: manifest.threshold, dealId: manifest.dealId };
+    const { threshold, dealId } = manifest;
+    return { tokenId, token, roster, threshold, dealId, copies: token.copies };
   }
   const { change, placement } = readChangeProof(deposit.change);
   if (change.owner !== token.owner || !equalBytes(change.tokenId, tokenId)) {

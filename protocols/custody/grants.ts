@@ -105,7 +105,7 @@ export function grantToSelf(): IntercloudError {
 export function requireGrantable({ protocol }: { readonly protocol: number }): void {
   if (protocol === 3) return;
   const message =
-    `a deposit of Protocol ${protocol} is read with the owner's own share, which nobody else has; ` +
+    `a deposit of Protocol ${protocol} is read with the owner's own ${protocol === 1 ? "key" : "share"}, which nobody else has; ` +
     "deposit the message with Protocol 3 to let others read it";
   throw new IntercloudError("NOT_GRANTABLE", "refused", message);
 }

@@ -28,6 +28,7 @@ import {
   MAX_STATEMENT_BYTES,
 } from "./constants.ts";
 import { grantTermsShape } from "./grants.ts";
+import { boxesShape, boxShape } from "./share-boxes.ts";
 
 const request = boundedBytes(2 * MAX_REQUEST_BYTES);
 const tokenId = fixedBytes(TOKEN_ID_BYTES);
@@ -47,6 +48,8 @@ export const closingContentShape = v.strictObject({
   tokenId,
   digestFromOwner: fixedBytes(DIGEST_BYTES),
   chainDigest: fixedBytes(DIGEST_BYTES),
+  /** Protocol 1: the shares that are sealed to the owner; empty in the others. */
+  boxes: boxesShape,
 });
 export const retrieveContentShape = v.strictObject({ descriptor: boundedBytes(MAX_DESCRIPTOR_BYTES) });
 /** To give a deposit up, or a deal that was not bound yet (no token); the same request goes to every provider. */
@@ -61,13 +64,15 @@ export const showContentShape = v.strictObject({ tokenId, provider: text(64) });
 export const listContentShape = v.strictObject({ after: v.nullable(tokenId), provider: text(64) });
 
 export const bindShape = v.strictObject({ request, manifest: boundedBytes(MAX_MANIFEST_BYTES) });
+/** `box`: in Protocol 1, our share sealed to the owner, if it is a seed. */
+export const bindAnswerShape = v.strictObject({ box: v.nullable(boxShape) });
 export const requestShape = v.strictObject({ request });
 /** A short deposit: `bind`, and for the keepers what the owner sends. Answered with the digest of the provider's part. */
 export const placeShape = v.strictObject({
   ...bindShape.entries,
   masked: v.nullable(boundedBytes(MAX_SHORT_BYTES)),
 });
-export const placeAnswerShape = v.strictObject({ digestOut: fixedBytes(DIGEST_BYTES) });
+export const placeAnswerShape = v.strictObject({ digestOut: fixedBytes(DIGEST_BYTES), ...bindAnswerShape.entries });
 export const placePartShape = v.strictObject({ tokenId, part: boundedBytes(MAX_SHORT_BYTES) });
 /** What the provider is to sign, and for home the digest of the last provider's statement. */
 export const linkAskShape = v.strictObject({

@@ -28,14 +28,16 @@ export interface Site {
   /** In point order; home first. */
   readonly roster: readonly PeerName[];
   readonly threshold: number;
+  /** How many of them, from home on, keep the ciphertext. */
+  readonly copies: number;
   readonly dealId: Uint8Array;
 }
 
 export function siteOf(
   { tokenId, token }: Pick<DepositTerms, "tokenId" | "token">,
-  { roster, manifest }: Placement,
+  { roster, manifest, copies }: Placement,
 ): Site {
-  return { tokenId, token, roster, threshold: manifest.threshold, dealId: manifest.dealId };
+  return { tokenId, token, roster, copies, threshold: manifest.threshold, dealId: manifest.dealId };
 }
 
 export interface Kept {

@@ -17,6 +17,7 @@ import { MAX_CHANGE_PROOF_BYTES, MAX_PROOF_BYTES } from "./constants.ts";
 import { chainExpectation, type DepositTerms, readTerms } from "./deposit-terms.ts";
 import { closingContentShape } from "./messages.ts";
 import { originPlacement, type Placement } from "./placement.ts";
+import { requireBoxes } from "./share-boxes.ts";
 
 const proofShape = v.strictObject({
   request: boundedBytes(MAX_PROOF_BYTES),
@@ -36,6 +37,8 @@ export interface CheckedProof {
   readonly digestFromOwner: Uint8Array;
   readonly chain: ChainReport;
   readonly links: readonly Uint8Array[];
+  /** Protocol 1: the shares that are sealed to the owner where the deposit is now, in the order of `boxedPoints`. */
+  readonly boxes: readonly Uint8Array[];
   /** Where the deposit is now. */
   readonly placement: Placement;
   /** The last refresh or move. */
@@ -69,12 +72,15 @@ export function readProof(bytes: Uint8Array): CheckedProof {
       equalBytes(content.chainDigest, chainDigest(proof.links, proof.keeping));
     if (!fits)
       throw new IntercloudError("CLOSING_FOREIGN", "integrity", "the owner closed another chain than this one");
+    requireBoxes(terms.token, terms.manifest, content.boxes);
     const chain = checkChain(chainExpectation(terms, content.digestFromOwner), proof.links, proof.keeping);
     const change = proof.change === null ? undefined : readChangeProof(proof.change);
     if (change !== undefined) requireOwn(change, terms);
     const placement = change?.placement ?? placed(terms, proof.keeping);
     const { digestFromOwner } = content;
-    return { terms, digestFromOwner, chain, links: proof.links, placement, change, parts: proof };
+    const boxes = change?.boxes ?? content.boxes;
+    requireBoxes(terms.token, placement.manifest, boxes);
+    return { terms, digestFromOwner, chain, links: proof.links, boxes, placement, change, parts: proof };
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new IntercloudError("PROOF_BROKEN", "integrity", `this proof of a deposit does not hold: ${why}`, {}, cause);

@@ -15,7 +15,8 @@ const memberShape = v.strictObject({ point: integer(1, MAX_PROVIDERS), peer: tex
 
 const descriptorShape = v.strictObject({
   version: v.literal(1),
-  kind: v.picklist(["deposit", "retrieve"]),
+  /** In a `fetch` nobody lays a layer: its one member sends what it keeps, under a mask (Protocol 1). */
+  kind: v.picklist(["deposit", "retrieve", "fetch"]),
   route: v.picklist(["chain", "fanout"]),
   dealId: fixedBytes(DEAL_ID_BYTES),
   tokenId: fixedBytes(TOKEN_ID_BYTES),
@@ -65,8 +66,9 @@ export function roundPoints(descriptor: RoundDescriptor): number[] {
   return points;
 }
 
-/** `g_S(point)`: what the share at `point` is multiplied with so that the sum over the round is f(0). */
+/** `g_S(point)`: what the share at `point` is multiplied with so that the sum over the round is f(0); 0 in a fetch. */
 export function coefficientOf(descriptor: RoundDescriptor, point: number): number {
+  if (descriptor.kind === "fetch") return 0;
   const points = roundPoints(descriptor);
   const coefficient = lagrangeCoefficients(points)[points.indexOf(point)];
   if (coefficient === undefined) {

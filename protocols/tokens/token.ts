@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import * as v from "valibot";
 import { DIGEST_BYTES } from "../crypto/digest.ts";
+import { AGREEMENT_KEY_BYTES } from "../crypto/key-agreement.ts";
 import { DEAL_ID_BYTES, MAX_PROVIDERS, MIN_THRESHOLD } from "../rounds/constants.ts";
 import { type CborValue, decodeCanonical, encodeCanonical } from "../wire/codec.ts";
 import { fixedBytes, integer, parseShape, text, timeMs } from "../wire/shape.ts";
@@ -23,10 +24,12 @@ const tokenShape = v.strictObject({
   /** n and t. */
   providers: integer(MIN_THRESHOLD, MAX_PROVIDERS),
   threshold: integer(MIN_THRESHOLD, MAX_PROVIDERS),
-  /** 2: the user's share is needed to read it. 3: any t providers. */
-  protocol: v.picklist([2, 3]),
+  /** 1: the owner's key is needed to read it, and one keeper. 2: the user's share and t-1 providers. 3: any t providers. */
+  protocol: v.picklist([1, 2, 3]),
+  /** The X25519 key that shares are sealed to in Protocol 1; null in the others. */
+  userKey: v.nullable(fixedBytes(AGREEMENT_KEY_BYTES)),
   route: v.picklist(["chain", "fanout"]),
-  /** Length of the message. */
+  /** Length of the message; in Protocol 1, sealed. */
   lengthBytes: integer(1, MAX_MESSAGE_BYTES),
   /** How many providers, from home on in manifest order, keep the ciphertext. */
   copies: integer(1, MAX_PROVIDERS),

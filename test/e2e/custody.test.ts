@@ -46,6 +46,8 @@ test.each([
   ["Protocol 3, fanout and fanout", ["--route", "fanout"], ["--route", "fanout"]],
   ["Protocol 2", ["--protocol", "2"], []],
   ["Protocol 2, fanout and chain", ["--protocol", "2", "--route", "fanout"], ["--route", "chain"]],
+  ["Protocol 1", ["--protocol", "1"], []],
+  ["Protocol 1, fanout and chain", ["--protocol", "1", "--route", "fanout"], ["--route", "chain"]],
   ["two of three, one copy", ["--providers", "3", "--threshold", "2", "--copies", "1"], []],
 ])("%s", async (_, putFlags, getFlags) => {
   const message = bytesOf(2 * MIB + 17, 2);
@@ -64,6 +66,16 @@ test("Protocol 2 cannot be read without the share that the home keeps", async ()
   const { exitCode, stdout, stderr } = await user.run(["get", token], { home: bare });
   expect({ exitCode, stdout }).toEqual({ exitCode: 6, stdout: "" });
   expect(stderr).toContain("[NO_USER_SHARE]");
+});
+
+test("Protocol 1 is read from its home alone, with everybody else dead", async () => {
+  const message = bytesOf(100_000, 5);
+  const token = await user.put(message, "--protocol", "1");
+  const others = ["provider-2", "provider-3", "provider-4", "provider-5"];
+  await user.testnet("kill", ...others);
+  await user.expectBack(token, message);
+  expect((await user.run(["destroy", token, "--yes"])).stderr).toContain("the 3 that keep the ciphertext are needed");
+  await user.testnet("start", ...others);
 });
 
 test("in and out through pipes, the token too, and nothing is left in the home", async () => {

@@ -26,6 +26,7 @@ import {
 } from "../../protocols/dealing/index.ts";
 import { simdKernel } from "../../protocols/field/index.ts";
 import { createReplayGuard, identityOfKey, openSession, PURPOSES } from "../../protocols/identity/index.ts";
+import { userKeyOf } from "../../protocols/identity/user-key.ts";
 import type { RoundTools } from "../../protocols/rounds/layer.ts";
 import { parseTokenText } from "../../protocols/tokens/token-text.ts";
 import type { Clock } from "../../protocols/wire/clock.ts";
@@ -144,6 +145,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
       entropy: options.userEntropy ?? entropy,
       tools: tools("user"),
       session,
+      userKey: userKeyOf(identityKey),
       directory: {
         providers: providers.map(({ peer }) => peer),
         dealers: [dealer],

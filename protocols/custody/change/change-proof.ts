@@ -33,6 +33,8 @@ export interface CheckedChange {
   readonly change: ChangeTerms;
   readonly keeping: StatementOf<"keeping">;
   readonly placement: Placement;
+  /** Protocol 1: the shares that are sealed to the owner, in the order of `boxedPoints`. */
+  readonly boxes: readonly Uint8Array[];
 }
 
 export function encodeChangeProof(proof: ChangeProof): Uint8Array {
@@ -62,7 +64,14 @@ export function readChangeProof(bytes: Uint8Array): CheckedChange {
   if (!complete || !closed) {
     throw new IntercloudError("CHANGE_BROKEN", "integrity", "this change of a deposit was never completed");
   }
-  return { change, keeping, placement: withKeeping(change, proof.keeping) };
+  const boxes = boxesOf(change, proof.holdings);
+  return { change, keeping, placement: withKeeping(change, proof.keeping), boxes };
+}
+
+/** What the new providers sealed to the owner, and what it sealed to itself. */
+export function boxesOf(change: ChangeTerms, holdings: readonly Uint8Array[]): Uint8Array[] {
+  const boxes = holdings.map((holding) => readStatement(holding, "holding", change.digest).box);
+  return [...boxes, change.box].filter((box) => box !== null);
 }
 
 /** The new home's statement, held against the change. @throws IntercloudError BAD_STATEMENT. */

@@ -15,6 +15,7 @@ import { boundedBytes, fixedBytes, integer, parseShape } from "../../wire/shape.
 import { MAX_GENERATION } from "../constants.ts";
 import type { DepositTerms } from "../deposit-terms.ts";
 import { type Placement, placementDigest, placementOn } from "../placement.ts";
+import { boxShape } from "../share-boxes.ts";
 
 /** Content of the owner's signed change request. */
 export const changeContentShape = v.strictObject({
@@ -30,6 +31,8 @@ export const changeContentShape = v.strictObject({
   round: boundedBytes(2 * MAX_DESCRIPTOR_BYTES),
   /** `grantsDigest` of the list that goes to providers which do not have the deposit yet. */
   grants: fixedBytes(DIGEST_BYTES),
+  /** Protocol 1: the owner's share of the fresh deal, sealed to itself. */
+  box: v.nullable(boxShape),
 });
 
 export interface ChangeTerms {
@@ -45,6 +48,8 @@ export interface ChangeTerms {
   /** What the masks are bound to. */
   readonly roundHash: Uint8Array;
   readonly grantsDigest: Uint8Array;
+  /** Protocol 1: the owner's share of the fresh deal, sealed to itself. */
+  readonly box: Uint8Array | null;
   /** Names this very request in statements and receipts. */
   readonly digest: Uint8Array;
 }
@@ -66,8 +71,8 @@ export function readChange(bytes: Uint8Array, request: CheckedRequest): ChangeTe
   const digest = digestOf("intercloud/change/v1", bytes);
   const roundHash = providerRoundHash(content.round);
   const { identity: owner } = request;
-  const { manifest: manifestBytes, grants: grantsDigest } = content;
-  return { kind, owner, manifestBytes, tokenId, previous, next, round, roundHash, grantsDigest, digest };
+  const { manifest: manifestBytes, grants: grantsDigest, box } = content;
+  return { kind, owner, box, manifestBytes, tokenId, previous, next, round, roundHash, grantsDigest, digest };
 }
 
 /** Holds a change against the deposit as it is. @throws IntercloudError NOT_THE_OWNER, STALE_CHANGE, CHANGE_DISAGREES. */
@@ -87,6 +92,7 @@ export function requireChangeOf(change: ChangeTerms, terms: DepositTerms, now: P
   const { threshold, lengthBytes, dealId } = now.manifest;
   requireAgreed("length", change.next.manifest.lengthBytes === lengthBytes);
   requireAgreed("old deal", sumsUp(change.round.summands[0], dealId, threshold, now));
+  requireAgreed("owner's sealed share", (terms.token.protocol === 1) === (change.box !== null));
   if (change.kind === "move") return;
   const { next } = change;
   const same = next.roster.length === now.roster.length && next.roster.every((peer, i) => peer === now.roster[i]);

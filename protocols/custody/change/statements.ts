@@ -11,6 +11,7 @@ import { decodeCanonical, encodeCanonical } from "../../wire/codec.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import { boundedBytes, fixedBytes, integer, parseShape, text, timeMs } from "../../wire/shape.ts";
 import { MAX_GENERATION, MAX_STATEMENT_BYTES } from "../constants.ts";
+import { boxShape } from "../share-boxes.ts";
 
 const common = {
   version: v.literal(1),
@@ -41,6 +42,8 @@ const holdingShape = v.strictObject({
   ...common,
   point: integer(1, MAX_PROVIDERS),
   holdsCiphertext: v.boolean(),
+  /** Protocol 1: the share, sealed to the owner, if it is a seed. */
+  box: v.nullable(boxShape),
 });
 /** A provider of the old generation: my share of it is gone. */
 const retiredShape = v.strictObject({ kind: v.literal("retired"), ...common });

@@ -13,6 +13,7 @@ import { parseShape } from "../../wire/shape.ts";
 import type { PeerName } from "../../wire/transport.ts";
 import { abortOn } from "../abort-on.ts";
 import {
+  boxesOf,
   type CheckedChange,
   encodeChangeProof,
   holdingsDigest,
@@ -32,6 +33,7 @@ import {
 import { grantsDigest } from "../grants.ts";
 import { changeKeepingShape, holdingShape, retiredShape } from "../messages.ts";
 import { type Placement, placementDigest } from "../placement.ts";
+import { requireBoxes, type SeedShare } from "../share-boxes.ts";
 import { receiveChain } from "../waiting-chain.ts";
 import { askAll } from "./ask-all.ts";
 import { checkGeneration } from "./check-generation.ts";
@@ -40,6 +42,7 @@ import { chooseProviders } from "./choose-providers.ts";
 import { askFailure } from "./deposit-failure.ts";
 import { type FoundProof, findNewestProof } from "./find-proof.ts";
 import { freshDeal } from "./fresh-deal.ts";
+import { openCheckedBoxes, ownBox } from "./own-shares.ts";
 import { type ReadyProvider, surveyReady } from "./ready-survey.ts";
 import { askStanding } from "./standing.ts";
 import { type CustodyUser, notEnough, signedRequest } from "./user.ts";
@@ -153,6 +156,7 @@ async function askChange(
   const content = {
     ...{ kind, tokenId, generation: now.generation + 1, previous: placementDigest(tokenId, now) },
     ...{ manifest: deal.manifestBytes, copies, round, grants: grantsDigest(grants) },
+    box: terms.token.protocol === 1 ? ownBox(user, next, { point: next.shares.length, seed: deal.userSeed }) : null,
   };
   const request = signedRequest(user, "change", content);
   return { request, grants, change: readChange(request, checkKeptRequest(request, "change")) };
@@ -173,14 +177,19 @@ async function runChange(
   const keeping = await transfer(user, request, next.roster[0]!, signal);
   const holdings = await activateAll(user, request, change, keeping, signal);
   options.onPhase?.("checking");
-  const userShare = token.protocol === 2 ? new Uint8Array(deal.userSeed) : undefined;
-  if (userShare !== undefined) {
-    const deals = { before: found.proof.placement.manifest.dealId, after: next.manifest.dealId };
-    await options.keepUserShare(tokenId, deals, userShare);
-  }
   const placement = withKeeping(change, keeping);
-  await checkGeneration(user, { token, tokenId, placement }, userShare, signal);
-  userShare?.fill(0);
+  const ownShares: SeedShare[] = [];
+  if (token.protocol === 2) {
+    const deals = { before: found.proof.placement.manifest.dealId, after: next.manifest.dealId };
+    await options.keepUserShare(tokenId, deals, new Uint8Array(deal.userSeed));
+    ownShares.push({ point: next.roster.length + 1, seed: new Uint8Array(deal.userSeed) });
+  } else if (token.protocol === 1) {
+    const boxes = boxesOf(change, holdings);
+    requireBoxes(token, next.manifest, boxes);
+    ownShares.push(...(await openCheckedBoxes(user, placement, boxes)));
+  }
+  await checkGeneration(user, { token, tokenId, placement }, ownShares, signal);
+  for (const { seed } of ownShares) seed.fill(0);
   options.onPhase?.("closing");
   const content = { change: change.digest, holdings: holdingsDigest(keeping, holdings) };
   const closing = signedRequest(user, "change", content);

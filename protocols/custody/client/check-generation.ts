@@ -1,6 +1,7 @@
 /** Reads a new generation back before the old one is given up: every provider's share has a part in a read that gives the right bytes. */
 import { IntercloudError } from "../../wire/errors.ts";
 import { keepersOf, type Placement } from "../placement.ts";
+import type { SeedShare } from "../share-boxes.ts";
 import { checkedMessage, WrongBytes } from "./checked-blocks.ts";
 import type { ReadyProvider } from "./ready-survey.ts";
 import { type Located, openRound } from "./round.ts";
@@ -10,12 +11,12 @@ import type { CustodyUser } from "./user.ts";
 export async function checkGeneration(
   user: CustodyUser,
   located: Located,
-  userShare: Uint8Array | undefined,
+  ownShares: readonly SeedShare[],
   signal: AbortSignal,
 ): Promise<void> {
-  const count = located.placement.manifest.threshold - (userShare === undefined ? 0 : 1);
+  const count = Math.max(1, located.placement.manifest.threshold - ownShares.length);
   for (const members of readsThatCover(located.placement, count)) {
-    const plan = { members, route: "fanout", offsetBytes: 0, userShare, patience: undefined } as const;
+    const plan = { members, route: "fanout", offsetBytes: 0, ownShares, patience: undefined } as const;
     try {
       const blocks = checkedMessage(located.token).blocks(openRound(user, located, plan, signal).bytes);
       for await (const pieces of blocks) for (const piece of pieces) piece.fill(0);
@@ -26,11 +27,14 @@ export async function checkGeneration(
   }
 }
 
-/** Sets of `count` members, each with a keeper in front, in which every provider is at least once. */
+/**
+ * Sets of `count` members, each with a keeper in front, in which every provider is at least once. When one provider and the user are enough
+ * (Protocol 1, and Protocol 2 with t = 2), those that keep no ciphertext have a part in no read at all.
+ */
 export function readsThatCover({ roster, copies, ...rest }: Placement, count: number): ReadyProvider[][] {
   const keepers = keepersOf({ roster, copies, ...rest });
   const all = roster.map((peer, i) => ({ peer, point: i + 1, latencyMs: 0, holdsCiphertext: keepers.includes(peer) }));
-  const left = [...all];
+  const left = count > 1 ? [...all] : all.slice(0, copies);
   const reads: ReadyProvider[][] = [];
   while (left.length > 0) {
     const first = all[reads.length % copies]!;

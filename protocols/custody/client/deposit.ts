@@ -17,7 +17,7 @@ import type { PeerName } from "../../wire/transport.ts";
 import { abortOn } from "../abort-on.ts";
 import { ASK_TIMEOUT_MS, CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS, SEAL_TIMEOUT_MS } from "../constants.ts";
 import { chainExpectation } from "../deposit-terms.ts";
-import { chainShape } from "../messages.ts";
+import { bindAnswerShape, chainShape } from "../messages.ts";
 import { chainDigest, encodeProof } from "../proof.ts";
 import { receiveChain } from "../waiting-chain.ts";
 import { askAll } from "./ask-all.ts";
@@ -26,6 +26,7 @@ import { pourFailure } from "./deposit-failure.ts";
 import { freshDeal } from "./fresh-deal.ts";
 import { needAll } from "./need-all.ts";
 import { makeOffer, type Offer } from "./offer.ts";
+import { checkedBoxes } from "./own-shares.ts";
 import { isShort, type Poured, place } from "./place.ts";
 import { type CustodyUser, signedRequest } from "./user.ts";
 
@@ -40,7 +41,8 @@ export interface DepositOptions {
   readonly source: MessageSource;
   /** What the message is; `whole` by default. */
   readonly form?: Token["policy"]["form"];
-  readonly protocol: 2 | 3;
+  /** In Protocol 1 the source should be sealed to the owner: whoever has its key needs one keeper only. */
+  readonly protocol: Token["protocol"];
   readonly route: Route;
   /** n and t. */
   readonly providers: number;
@@ -101,7 +103,8 @@ export async function deposit(user: CustodyUser, options: DepositOptions): Promi
     const { dealId } = fresh.manifest;
     if (options.protocol === 2)
       await options.keepUserShare?.(offer.terms.tokenId, dealId, new Uint8Array(fresh.userSeed));
-    const proof = await sealAll(user, options, offer, poured, signal);
+    const boxes = options.protocol === 1 ? await checkedBoxes(user, offer.terms, fresh, poured.boxes) : [];
+    const proof = await sealAll(user, options, offer, { ...poured, boxes }, signal);
     const userShare = options.protocol === 2 ? new Uint8Array(fresh.userSeed) : undefined;
     const { tokenId, token } = offer.terms;
     return { tokenText: formatTokenText({ tokenId, home: token.home }), token, proof, userShare };
@@ -130,7 +133,8 @@ async function bindAndPour(
   signal: AbortSignal,
 ): Promise<Poured> {
   const { terms, maskKeys, request, manifest } = offer;
-  await needAll(user, terms, "bind", { request, manifest }, { timeoutMs: ASK_TIMEOUT_MS, signal });
+  const bound = await needAll(user, terms, "bind", { request, manifest }, { timeoutMs: ASK_TIMEOUT_MS, signal });
+  const boxes = terms.roster.map((peer) => parseShape(bindAnswerShape, bound.get(peer), "bind").box);
   const { tokenId, descriptor, token } = terms;
   const point = terms.roster.length + 1;
   const share = { point, seed: deal.userSeed, correction: undefined };
@@ -148,7 +152,7 @@ async function bindAndPour(
     if (token.route === "chain") await channel.sendMessage({ links: [] });
     const { links, keeping } = parseShape(chainShape, await receiveChain(channel), "chain");
     await channel.close();
-    return { links, keeping, digestFromOwner: sent.digest };
+    return { links, keeping, boxes, digestFromOwner: sent.digest };
   } catch (error) {
     channel.abort(error);
     throw pourFailure(user, terms, error);
@@ -161,11 +165,11 @@ async function sealAll(
   user: CustodyUser,
   options: DepositOptions,
   offer: Offer,
-  poured: Poured,
+  poured: Omit<Poured, "boxes"> & { readonly boxes: readonly Uint8Array[] },
   signal: AbortSignal,
 ): Promise<Uint8Array> {
   const { terms, request, manifest } = offer;
-  const { links, keeping, digestFromOwner } = poured;
+  const { links, keeping, boxes, digestFromOwner } = poured;
   const chain = checkChain(chainExpectation(terms, digestFromOwner), links, keeping);
   if (!chain.valid) {
     const suspects = chain.firstBreak?.suspects ?? [];
@@ -174,7 +178,12 @@ async function sealAll(
     throw new IntercloudError("CHAIN_BROKEN", "integrity", message, { peers: suspects });
   }
   reporter(options, "sealing", 1)(0);
-  const content = { tokenId: terms.tokenId, digestFromOwner, chainDigest: chainDigest(links, keeping) };
+  const content = {
+    tokenId: terms.tokenId,
+    digestFromOwner,
+    chainDigest: chainDigest(links, keeping),
+    boxes: [...boxes],
+  };
   const closing = signedRequest(user, "deposit", content);
   await needAll(user, terms, "seal", { closing, links: [...links], keeping }, { timeoutMs: SEAL_TIMEOUT_MS, signal });
   return encodeProof({ request, manifest, links: [...links], keeping, closing, change: null });

@@ -2,7 +2,7 @@
 import { equalBytes } from "../../crypto/digest.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import type { PeerName } from "../../wire/transport.ts";
-import { type CheckedDestroyed, neededToDestroy, readDestroyed } from "../destroyed.ts";
+import { type CheckedDestroyed, isUnrecoverable, neededToDestroy, readDestroyed } from "../destroyed.ts";
 
 /** @throws IntercloudError DESTROYED_BROKEN; also when it is another provider's receipt, or one of another deposit. */
 export function readDestroyedAt(peer: PeerName, tokenId: Uint8Array, bytes: Uint8Array): CheckedDestroyed {
@@ -19,11 +19,13 @@ export function destroyedError(destroyed: readonly CheckedDestroyed[]): Interclo
   const { roster, receipt } = first;
   const needed = neededToDestroy(first);
   const time = new Date(receipt.timeMs).toISOString();
-  const message =
-    destroyed.length >= needed
-      ? `this deposit was destroyed at ${time}`
-      : `this deposit was destroyed at ${time}, at ${destroyed.length} of ${roster.length} providers as far as they answered; ` +
-        `${needed} are needed before the message is unrecoverable: destroy it again when more of them are up`;
+  const message = isUnrecoverable(
+    first,
+    destroyed.map((each) => each.receipt.peer),
+  )
+    ? `this deposit was destroyed at ${time}`
+    : `this deposit was destroyed at ${time}, at ${destroyed.length} of ${roster.length} providers as far as they answered; ` +
+      `${needed} are needed before the message is unrecoverable: destroy it again when more of them are up`;
   const details = { destroyedAtMs: receipt.timeMs, answered: destroyed.length, needed };
   return new IntercloudError("DESTROYED", "not-found", message, details);
 }

@@ -5,7 +5,7 @@ import { IntercloudError, type Status } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
 import type { PeerName } from "../../wire/transport.ts";
 import { ASK_TIMEOUT_MS, CUSTODY_PROTOCOL } from "../constants.ts";
-import { type CheckedDestroyed, neededToDestroy } from "../destroyed.ts";
+import { type CheckedDestroyed, isUnrecoverable } from "../destroyed.ts";
 import type { GrantTerms } from "../grants.ts";
 import { locateAnswerShape, showAnswerShape } from "../messages.ts";
 import { type CheckedProof, readProof } from "../proof.ts";
@@ -64,7 +64,8 @@ export async function findDeposit(
       }
       destroyed.push(shown);
       failures.set(peer, destroyedError([shown]));
-      if (destroyed.length >= neededToDestroy(shown)) found.resolve({ kind: "destroyed", destroyed });
+      const peers = destroyed.map(({ receipt }) => receipt.peer);
+      if (isUnrecoverable(shown, peers)) found.resolve({ kind: "destroyed", destroyed });
     } catch (error) {
       failures.set(peer, error);
     }

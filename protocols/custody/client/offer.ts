@@ -36,6 +36,7 @@ export function makeOffer(user: CustodyUser, options: DepositOptions, deal: Fres
     providers: roster.length,
     threshold: manifest.threshold,
     protocol: options.protocol,
+    userKey: options.protocol === 1 ? user.userKey.publicKey : null,
     route: options.route,
     lengthBytes: options.source.lengthBytes,
     copies: options.copies,

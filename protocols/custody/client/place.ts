@@ -21,6 +21,8 @@ import type { CustodyUser } from "./user.ts";
 export interface Poured {
   readonly links: readonly Uint8Array[];
   readonly keeping: Uint8Array;
+  /** Of each provider in turn: its share sealed to us (Protocol 1), if it is a seed. */
+  readonly boxes: readonly (Uint8Array | null)[];
   readonly digestFromOwner: Uint8Array;
 }
 
@@ -49,7 +51,8 @@ export async function place(
     (peer) => ({ request, manifest, masked: keeping.includes(peer) ? masked : null }),
     { timeoutMs: ASK_TIMEOUT_MS, signal },
   );
-  const digestsOut = roster.map((peer) => parseShape(placeAnswerShape, placed.get(peer), "place").digestOut);
+  const parts = roster.map((peer) => parseShape(placeAnswerShape, placed.get(peer), "place"));
+  const digestsOut = parts.map(({ digestOut }) => digestOut);
   const statements = fanoutStatements(terms, digestsOut, user.clock.nowMs());
   const last = statementDigest(statements.at(-1)!);
   const linked = await needAll(
@@ -64,5 +67,6 @@ export async function place(
     throw new IntercloudError("CHAIN_BROKEN", "integrity", text, { peers: [terms.token.home] });
   }
   const links = answers.map(({ link }) => link);
-  return { links, keeping: home.keeping, digestFromOwner: bodyDigest(masked) };
+  const boxes = parts.map(({ box }) => box);
+  return { links, keeping: home.keeping, boxes, digestFromOwner: bodyDigest(masked) };
 }

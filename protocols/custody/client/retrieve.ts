@@ -8,11 +8,13 @@ import type { TokenText } from "../../tokens/token-text.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import type { PeerName } from "../../wire/transport.ts";
 import { MAX_SHORT_BYTES } from "../constants.ts";
+import type { SeedShare } from "../share-boxes.ts";
 import type { Failure } from "./ask-all.ts";
 import { type Accusation, blame } from "./blame.ts";
 import { checkedMessage, WrongBytes } from "./checked-blocks.ts";
 import { fastestMembers, isEnough, usable } from "./choose-members.ts";
 import { type FoundProof, findNewestProof, findProof } from "./find-proof.ts";
+import { openBoxes } from "./own-shares.ts";
 import { type ReadyProvider, type ReadySurvey, surveyReady } from "./ready-survey.ts";
 import { destroyedMeanwhile, refused, requireChain, tooFew, wrongDeal, wrongDeposit } from "./retrieve-failure.ts";
 import { Lagging, type Located, openRound, type Patience, type Round, RoundFailure } from "./round.ts";
@@ -100,19 +102,30 @@ async function beginRun(
   requireChain(user, proof);
   const { terms, placement } = proof;
   const { token, tokenId } = terms;
-  const userShare = token.protocol === 2 ? await options.userShare(tokenId, placement.manifest.dealId) : undefined;
-  if (token.protocol === 2 && userShare === undefined) {
-    const message =
-      "this deposit needs the user's own share (Protocol 2), and it is not in this home; use the home that made it";
-    throw new IntercloudError("NO_USER_SHARE", "not-found", message);
-  }
+  const ownShares = await ownSharesOf(user, options, proof);
   survey.ask(placement.roster);
   return {
-    ...{ user, options, token, tokenId, placement, proofBytes, grant, userShare, survey, signal },
+    ...{ user, options, token, tokenId, placement, proofBytes, grant, ownShares, survey, signal },
     route: options.route,
-    count: placement.manifest.threshold - (userShare === undefined ? 0 : 1),
+    // With t shares of our own nobody's layer is needed, only the ciphertext.
+    count: Math.max(1, placement.manifest.threshold - ownShares.length),
     ...{ excluded: new Set(), slow: new Set(), named: new Set(), withoutCiphertext: new Set(), refusals: [] },
   };
+}
+
+/** What the protocol wants the user to have itself. */
+async function ownSharesOf(
+  user: CustodyUser,
+  options: RetrieveOptions,
+  { terms: { token, tokenId }, placement, boxes }: FoundProof["proof"],
+): Promise<SeedShare[]> {
+  if (token.protocol === 1) return openBoxes(user, placement, boxes);
+  if (token.protocol === 3) return [];
+  const seed = await options.userShare(tokenId, placement.manifest.dealId);
+  if (seed !== undefined) return [{ point: placement.roster.length + 1, seed }];
+  const message =
+    "this deposit needs the user's own share (Protocol 2), and it is not in this home; use the home that made it";
+  throw new IntercloudError("NO_USER_SHARE", "not-found", message);
 }
 
 /** A retrieval that is under way. */
@@ -122,7 +135,7 @@ export interface Run extends Located {
   readonly proofBytes: Uint8Array;
   /** What the owner lets us do; null when we are the owner. */
   readonly grant: FoundProof["grant"];
-  readonly userShare: Uint8Array | undefined;
+  readonly ownShares: readonly SeedShare[];
   route: Route;
   /** How many providers a round needs. */
   readonly count: number;
@@ -152,7 +165,7 @@ async function* messageOf(run: Run, over: AbortController): AsyncIterable<Uint8A
         route: run.route,
         patience: patienceOf(run, members),
         offsetBytes: checked.offsetBytes(),
-        userShare: run.userShare,
+        ownShares: run.ownShares,
       };
       const round = openRound(user, run, plan, run.signal);
       // Once is enough: what was on its way is still read after it, and then comes the end.
@@ -178,7 +191,7 @@ async function* messageOf(run: Run, over: AbortController): AsyncIterable<Uint8A
     }
   } finally {
     over.abort();
-    run.userShare?.fill(0);
+    for (const { seed } of run.ownShares) seed.fill(0);
   }
 }
 

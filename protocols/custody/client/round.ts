@@ -3,14 +3,7 @@ import { bodyDigest } from "../../crypto/block-digest.ts";
 import { AGREEMENT_KEY_BYTES, agreementKeyFromSeed } from "../../crypto/key-agreement.ts";
 import { release } from "../../crypto/release.ts";
 import { NONCE_BYTES } from "../../rounds/constants.ts";
-import {
-  coefficientOf,
-  descriptorHash,
-  encodeDescriptor,
-  type RoundDescriptor,
-  type Route,
-} from "../../rounds/descriptor.ts";
-import { layer } from "../../rounds/layer.ts";
+import { descriptorHash, encodeDescriptor, type RoundDescriptor, type Route } from "../../rounds/descriptor.ts";
 import { maskKey } from "../../rounds/masks.ts";
 import { answerBlocks, isAnswerSigned } from "../../tokens/answer.ts";
 import type { Token } from "../../tokens/token.ts";
@@ -28,6 +21,8 @@ import {
 } from "../constants.ts";
 import { readAnswerShape } from "../messages.ts";
 import type { Placement } from "../placement.ts";
+import type { SeedShare } from "../share-boxes.ts";
+import { unmasked } from "./own-shares.ts";
 import type { ReadyProvider } from "./ready-survey.ts";
 import { agreementKeyOf, type CustodyUser, signedRequest } from "./user.ts";
 
@@ -36,8 +31,8 @@ export interface RoundPlan {
   readonly members: readonly ReadyProvider[];
   readonly route: Route;
   readonly offsetBytes: number;
-  /** Protocol 2: the user's own share. */
-  readonly userShare: Uint8Array | undefined;
+  /** The user's own one in Protocol 2; t of them in Protocol 1. */
+  readonly ownShares: readonly SeedShare[];
   /** Undefined when everybody is waited for. */
   readonly patience: Patience | undefined;
 }
@@ -126,16 +121,7 @@ async function* roundBytes(
   const maskKeys = descriptor.members.map((member) =>
     maskKey(ephemeral, agreementKeyOf(user, member.peer), member, roundHash),
   );
-  const point = placement.roster.length + 1;
-  const share =
-    plan.userShare === undefined
-      ? undefined
-      : {
-          share: { point, seed: plan.userShare, correction: undefined },
-          coefficient: coefficientOf(descriptor, point),
-        };
-
-  const unmask = layer({ ...user.tools, share, maskKeys, offsetBytes: plan.offsetBytes });
+  const unmask = unmasked(user, descriptor, plan.ownShares, maskKeys);
   const asking: Asking = {
     user,
     record,
@@ -305,18 +291,18 @@ function endedEarly(): IntercloudError {
 
 function makeDescriptor(
   user: CustodyUser,
-  { tokenId, placement: { manifest, roster } }: Located,
+  { tokenId, token: { protocol }, placement: { manifest, roster } }: Located,
   plan: RoundPlan,
   userKey: Uint8Array,
 ): RoundDescriptor {
   return {
     version: 1,
-    kind: "retrieve",
+    kind: protocol === 1 ? "fetch" : "retrieve",
     route: plan.route,
     dealId: manifest.dealId,
     tokenId,
     members: plan.members.map(({ point, peer }) => ({ point, peer })),
-    userPoint: plan.userShare === undefined ? null : roster.length + 1,
+    userPoint: protocol === 2 ? roster.length + 1 : null,
     requester: user.transport.peer,
     userKey,
     nonce: user.entropy(NONCE_BYTES),

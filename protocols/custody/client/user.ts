@@ -1,5 +1,6 @@
 /** What the user's side of custody needs from outside. All of it is passed in. */
 import type { Entropy } from "../../crypto/entropy.ts";
+import type { AgreementKey } from "../../crypto/key-agreement.ts";
 import { type Purpose, signRequest } from "../../identity/index.ts";
 import type { Session } from "../../identity/tag.ts";
 import type { RoundTools } from "../../rounds/layer.ts";
@@ -26,6 +27,8 @@ export interface CustodyUser {
   readonly entropy: Entropy;
   readonly tools: RoundTools;
   readonly session: Session;
+  /** `userKeyOf` the identity: shares of Protocol 1 are sealed to it. */
+  readonly userKey: AgreementKey;
   readonly directory: Directory;
 }
 

@@ -12,11 +12,18 @@ import { RESERVED_DISK_BYTES } from "../constants.ts";
 import { type DepositTerms, keepers, readTerms } from "../deposit-terms.ts";
 import { bindShape } from "../messages.ts";
 import { type DepositRecord, depositChange, ownedTokens } from "./deposit-record.ts";
+import { ownBox } from "./own-box.ts";
 import type { CustodyProvider } from "./provider.ts";
 
 export async function bind(provider: CustodyProvider, body: CborValue, context: Context): Promise<CborValue> {
-  await bindDeposit(provider, parseShape(bindShape, body, "bind"), context);
-  return {};
+  const { box } = await bindDeposit(provider, parseShape(bindShape, body, "bind"), context);
+  return { box };
+}
+
+export interface BoundDeposit {
+  readonly terms: DepositTerms;
+  /** Our share, sealed to the owner (Protocol 1), if it is a seed. */
+  readonly box: Uint8Array | null;
 }
 
 /** @param check throws when there is something else that does not fit; called before anything is changed. */
@@ -25,7 +32,7 @@ export async function bindDeposit(
   message: { readonly request: Uint8Array; readonly manifest: Uint8Array },
   context: Context,
   check: (terms: DepositTerms) => void = () => {},
-): Promise<DepositTerms> {
+): Promise<BoundDeposit> {
   const nowMs = provider.clock.nowMs();
   const request = checkRequest(message.request, "deposit", nowMs);
   const terms = readTerms(request, message.manifest);
@@ -49,8 +56,9 @@ export async function bindDeposit(
   requireSize(provider, terms);
   await requireRoom(provider, terms.token.owner, ciphertextBytes);
   const storedBytes = ciphertextBytes + (entry.corrected ? terms.manifest.lengthBytes : 0);
+  const { userKey } = terms.token;
 
-  await withDeal(provider.store, terms.manifest.dealId, async () => {
+  const box = await withDeal(provider.store, terms.manifest.dealId, async () => {
     const deal = await loadHeldDeal(provider.store, terms.manifest.dealId);
     if (deal === undefined) {
       throw new IntercloudError("NO_SUCH_DEAL", "not-found", "we hold no share of this deal; ask for a new deal");
@@ -83,9 +91,10 @@ export async function bindDeposit(
       depositChange(terms.tokenId, record),
       auditChange({ ...event, tokenId: terms.tokenId }),
     ]);
+    return userKey === null ? null : ownBox(provider, userKey, deal);
   });
   provider.observe({ kind: "bound", tokenId: terms.tokenId });
-  return terms;
+  return { terms, box };
 }
 
 function requireSize({ limits }: CustodyProvider, { token }: DepositTerms): void {

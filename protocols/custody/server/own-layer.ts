@@ -18,14 +18,16 @@ export async function ownLayer(
   if (member === undefined) {
     throw new IntercloudError("NOT_A_MEMBER", "refused", "we have no part in this round");
   }
+  const maskKeys = [maskKey(provider.agreementKey, descriptor.userKey, member, roundHash)];
+  const { offsetBytes } = descriptor;
+  const coefficient = coefficientOf(descriptor, member.point);
+  if (coefficient === 0) return layer({ ...provider.tools, share: undefined, maskKeys, offsetBytes });
   const deal = await loadHeldDeal(provider.store, descriptor.dealId);
   if (deal === undefined || deal.state === "burnt" || deal.point !== member.point) {
     throw new IntercloudError("NO_SHARE", "not-found", "we hold no share at this point of this deal");
   }
   return layer({
     ...provider.tools,
-    share: { share: shareOf(deal, provider.store), coefficient: coefficientOf(descriptor, member.point) },
-    maskKeys: [maskKey(provider.agreementKey, descriptor.userKey, member, roundHash)],
-    offsetBytes: descriptor.offsetBytes,
+    ...{ share: { share: shareOf(deal, provider.store), coefficient }, maskKeys, offsetBytes },
   });
 }

@@ -220,13 +220,14 @@ function requireAsker(descriptor: RoundDescriptor, self: PeerName, from: PeerNam
   throw new IntercloudError("NOT_THE_REQUESTER", "refused", "this request was made by another peer");
 }
 
-/** Protocol 3 needs t providers; Protocol 2 t-1 and the user's own share. */
+/** Protocol 3 needs t providers; Protocol 2 t-1 and the user's own share; Protocol 1 one that keeps the ciphertext. */
 function requireRound({ terms, placement }: Serving, descriptor: RoundDescriptor, nowMs: number): void {
   const { manifest, roster } = placement;
-  const withUser = terms.token.protocol === 2;
-  const count = manifest.threshold - (withUser ? 1 : 0);
+  const { protocol } = terms.token;
+  const withUser = protocol === 2;
+  const count = protocol === 1 ? 1 : manifest.threshold - (withUser ? 1 : 0);
   const right =
-    descriptor.kind === "retrieve" &&
+    descriptor.kind === (protocol === 1 ? "fetch" : "retrieve") &&
     descriptor.members.length === count &&
     descriptor.members.every((member) => roster[member.point - 1] === member.peer) &&
     descriptor.userPoint === (withUser ? roster.length + 1 : null) &&

@@ -11,6 +11,7 @@ import { parseShape } from "../../wire/shape.ts";
 import { chainExpectation, type DepositTerms, keepers } from "../deposit-terms.ts";
 import { closingContentShape, sealShape } from "../messages.ts";
 import { chainDigest } from "../proof.ts";
+import { requireBoxes } from "../share-boxes.ts";
 import { type DepositRecord, depositChange, loadDeposit, ownerIndexChange, type Received } from "./deposit-record.ts";
 import type { CustodyProvider } from "./provider.ts";
 
@@ -20,6 +21,7 @@ export async function seal(provider: CustodyProvider, body: CborValue): Promise<
   const request = checkRequest(message.closing, "deposit", nowMs);
   const content = parseShape(closingContentShape, request.content, "closing request");
   const { terms } = await loadDeposit(provider.store, content.tokenId);
+  requireBoxes(terms.token, terms.manifest, content.boxes);
   if (terms.token.owner !== request.identity) {
     throw new IntercloudError("NOT_THE_OWNER", "refused", "only the owner can close its deposit");
   }

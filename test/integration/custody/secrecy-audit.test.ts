@@ -79,6 +79,28 @@ test.each(SIZES)("Protocol 2, n=$n t=$t: t providers are needed", async ({ n, t 
   expect(learns(links, [0])).toBe(false);
 });
 
+test.each(SIZES.filter(({ n }) => n <= 5))("Protocol 1, n=$n t=$t: t providers are needed", async ({ n, t }) => {
+  audit = await startAudit({ providers: n });
+  const { world, message } = audit;
+  const copies = Math.min(2, n);
+  const { tokenText } = await world.put(message, { threshold: t, protocol: 1, route: "fanout", copies });
+  audit.settle();
+  for (let generation = 0; generation < 2; generation += 1) {
+    for (const alone of [1, 2]) {
+      const others = world.providers.map(({ number }) => number).filter((number) => number !== alone);
+      world.kill(...others);
+      expect(await world.get(tokenText)).toEqual(message);
+      audit.settle();
+      world.revive(...others);
+    }
+    if (generation === 0) await world.change(tokenText);
+    audit.settle();
+  }
+  const { providers, links } = audit.views();
+  expect(smallestCoalition(providers, [0])).toHaveLength(t);
+  expect(learns(links, [0])).toBe(false);
+});
+
 /** How many of each side must come together: t old ones or t new ones, whatever the others add. */
 const CHANGES = [
   { n: 2, t: 2, to: [1, 2], t2: 2 },

@@ -10,6 +10,7 @@ import { type CustodyUser, deposit, retrieve } from "../../../protocols/custody/
 import { simdKernel } from "../../../protocols/field/index.ts";
 import { type SignedFederation, signFederation } from "../../../protocols/identity/federation.ts";
 import { identityOfKey, openSession, PURPOSES } from "../../../protocols/identity/index.ts";
+import { userKeyOf } from "../../../protocols/identity/user-key.ts";
 import { parseTokenText } from "../../../protocols/tokens/token-text.ts";
 import { createHost } from "../../../protocols/wire/libp2p-host.ts";
 import { createLibp2pTransport } from "../../../protocols/wire/libp2p-transport.ts";
@@ -130,6 +131,7 @@ async function makeUser(
   const user: CustodyUser = {
     ...{ transport, session, clock: systemClock, entropy: systemEntropy },
     tools: { keystream: aesKeystream, kernel: simdKernel },
+    userKey: userKeyOf(identityKey),
     directory: {
       providers: providers.map(({ peer }) => peer),
       dealers: dealers.map(({ peer }) => peer),

@@ -28,7 +28,7 @@ function withLinks(bytes: Uint8Array, change: (links: Uint8Array[]) => void): Ui
   const links = [...read.links];
   change(links);
   const { terms, digestFromOwner } = readProof(bytes);
-  const content = { tokenId: terms.tokenId, digestFromOwner, chainDigest: chainDigest(links, read.keeping) };
+  const content = { tokenId: terms.tokenId, digestFromOwner, chainDigest: chainDigest(links, read.keeping), boxes: [] };
   const { session, clock, entropy } = world.user;
   const closing = signRequest({
     session,

@@ -5,12 +5,14 @@ import { signerFromSeed } from "../../../protocols/crypto/signing.ts";
 import {
   encodeDestroyed,
   encodeReceipts,
+  isUnrecoverable,
   looksLikeReceipts,
   neededToDestroy,
   readDestroyed,
   readReceipts,
 } from "../../../protocols/custody/destroyed.ts";
 import { readReceipt, signReceipt } from "../../../protocols/custody/receipt.ts";
+import type { Token } from "../../../protocols/tokens/token.ts";
 import { type CborValue, decodeCanonical, encodeCanonical } from "../../../protocols/wire/codec.ts";
 import { flipBit, fromHex, loadVectors, toHex } from "../../support/vectors.ts";
 
@@ -140,7 +142,17 @@ describe("a file of receipts", () => {
 });
 
 it("n-t+1 make a message unrecoverable", () => {
-  expect([2, 3, 4, 5].map((threshold) => neededToDestroy({ roster: ["1", "2", "3", "4", "5"], threshold }))).toEqual([
-    4, 3, 2, 1,
-  ]);
+  const site = { roster: ["1", "2", "3", "4", "5"], copies: 2, token: { protocol: 3 } as Token };
+  const needed = (threshold: number) => neededToDestroy({ ...site, threshold });
+  expect([2, 3, 4, 5].map(needed)).toEqual([4, 3, 2, 1]);
+  expect(isUnrecoverable({ ...site, threshold: 4 }, ["5"])).toBe(false);
+  expect(isUnrecoverable({ ...site, threshold: 4 }, ["5", "3", "3"])).toBe(true);
+});
+
+it("in Protocol 1 all that keep the ciphertext make it unrecoverable, and nobody else", () => {
+  const token = { protocol: 1 } as Token;
+  const site = { roster: ["1", "2", "3", "4", "5"], copies: 2, threshold: 3, token };
+  expect(neededToDestroy(site)).toBe(2);
+  expect(isUnrecoverable(site, ["2", "3", "4", "5"])).toBe(false);
+  expect(isUnrecoverable(site, ["2", "1"])).toBe(true);
 });

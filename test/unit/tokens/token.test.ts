@@ -52,7 +52,7 @@ describe("a token", () => {
     ["255 providers", { providers: 255 }],
     ["a threshold of 1, with which any provider reads alone", { threshold: 1 }],
     ["a threshold of 255", { threshold: 255 }],
-    ["Protocol 1, which comes later", { protocol: 1 }],
+    ["Protocol 4", { protocol: 4 }],
     ["an unknown route", { route: "ring" }],
     ["no bytes", { lengthBytes: 0 }],
     ["too many bytes", { lengthBytes: MAX_MESSAGE_BYTES + 1 }],

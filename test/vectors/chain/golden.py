@@ -147,7 +147,7 @@ def token_of(signers, route):
     return {
         "version": 1, "digest": sha256(b"message digest"), "owner": Signer(seed_of("owner")).identity,
         "home": signers[0].peer, "createdAtMs": 1_700_000_000_123, "dealId": sha256(b"deal")[:16],
-        "manifestDigest": sha256(b"manifest"), "providers": len(signers), "threshold": 2, "protocol": 3, "route": route,
+        "manifestDigest": sha256(b"manifest"), "providers": len(signers), "threshold": 2, "protocol": 3, "userKey": None, "route": route,
         "lengthBytes": 5_000_000_000, "copies": 2, "policy": {"form": "whole"},
     }
 

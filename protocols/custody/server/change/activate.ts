@@ -3,16 +3,20 @@
 import { equalBytes } from "../../../crypto/digest.ts";
 import { loadHeldDeal } from "../../../dealing/held-deal.ts";
 import { checkKeptRequest } from "../../../identity/request.ts";
+import type { Token } from "../../../tokens/token.ts";
 import type { CborValue } from "../../../wire/codec.ts";
 import { IntercloudError } from "../../../wire/errors.ts";
 import { parseShape } from "../../../wire/shape.ts";
 import { readKeeping } from "../../change/change-proof.ts";
 import { type ChangeTerms, readChange } from "../../change/change-terms.ts";
-import { signStatement } from "../../change/statements.ts";
+import { type StatementOf, signStatement } from "../../change/statements.ts";
 import { activateShape } from "../../messages.ts";
 import { keepersOf } from "../../placement.ts";
+import { readProof } from "../../proof.ts";
+import { loadDeposit } from "../deposit-record.ts";
+import { ownBox } from "../own-box.ts";
 import type { CustodyProvider } from "../provider.ts";
-import { advanceChange, type ChangeRecord, requireOpen } from "./change-record.ts";
+import { advanceChange, type ChangeRecord, findChange, requireOpen } from "./change-record.ts";
 
 export async function activate(provider: CustodyProvider, body: CborValue): Promise<CborValue> {
   const message = parseShape(activateShape, body, "activate");
@@ -20,6 +24,7 @@ export async function activate(provider: CustodyProvider, body: CborValue): Prom
   const keeping = readKeeping(change, message.keeping);
   const isKeeper = keepersOf(change.next).includes(provider.transport.peer);
   const deal = await loadHeldDeal(provider.store, change.next.manifest.dealId);
+  const { userKey } = await tokenOf(provider, change);
   const { holding } = await advanceChange(provider, change, "change-active", (record) => {
     // The answer to an earlier attempt may have been lost.
     if (record.state === "active") return record;
@@ -29,11 +34,19 @@ export async function activate(provider: CustodyProvider, body: CborValue): Prom
     if (isKeeper && !keepsTheSame(record, change, keeping.digestKept)) {
       throw new IntercloudError("NO_CIPHERTEXT", "conflict", "the ciphertext that we should keep has not come");
     }
-    const holding = ownHolding(provider, change, deal.point, isKeeper);
+    const box = userKey === null ? null : ownBox(provider, userKey, deal);
+    const holding = ownHolding(provider, change, { point: deal.point, holdsCiphertext: isKeeper, box });
     return { ...record, state: "active", keeping: message.keeping, holding };
   });
   provider.observe({ kind: "change-active", tokenId: change.tokenId });
   return { holding };
+}
+
+/** Of a deposit that we have, or that comes to us with its proof. */
+async function tokenOf(provider: CustodyProvider, { tokenId }: ChangeTerms): Promise<Token> {
+  const proof = (await findChange(provider.store, tokenId))?.record.proof;
+  if (proof != null) return readProof(proof).terms.token;
+  return (await loadDeposit(provider.store, tokenId)).terms.token;
 }
 
 /** The home must have given the same word to everybody. */
@@ -48,14 +61,13 @@ function keepsTheSame(
 function ownHolding(
   provider: CustodyProvider,
   change: ChangeTerms,
-  point: number,
-  holdsCiphertext: boolean,
+  own: Pick<StatementOf<"holding">, "point" | "holdsCiphertext" | "box">,
 ): Uint8Array {
   return signStatement(
     {
       ...{ kind: "holding", version: 1, tokenId: change.tokenId, generation: change.next.generation },
       ...{ change: change.digest, peer: provider.transport.peer, timeMs: provider.clock.nowMs() },
-      ...{ point, holdsCiphertext },
+      ...own,
     },
     provider.signer,
   );

@@ -29,7 +29,8 @@ export async function place(
   context: Context,
 ): Promise<CborValue> {
   const { masked, ...bound } = parseShape(placeShape, body, "place");
-  const terms = await bindDeposit(provider, bound, context, (terms) => requireShort(provider, terms, masked));
+  const check = (terms: DepositTerms) => requireShort(provider, terms, masked);
+  const { terms, box } = await bindDeposit(provider, bound, context, check);
   const { tokenId } = terms;
   try {
     const ownPart = await partOf(provider, terms);
@@ -37,7 +38,7 @@ export async function place(
     const ended = Promise.withResolvers<void>();
     shorts.begin({ terms, masked: masked ?? undefined, ownPart, given, onEnd: ended.resolve });
     waitForLink(provider, active, shorts, tokenId, ended.promise).catch(() => {}); // what was not burnt now is burnt by the sweep
-    return { digestOut: bodyDigest(ownPart) };
+    return { digestOut: bodyDigest(ownPart), box };
   } catch (error) {
     await burnUnsealed(provider, tokenId, "failed");
     throw error;
