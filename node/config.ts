@@ -5,6 +5,7 @@
 import path from "node:path";
 import * as v from "valibot";
 import { RESERVED_DISK_BYTES } from "../protocols/custody/constants.ts";
+import { DEFAULT_UNBOUND_LIMITS } from "../protocols/dealing/index.ts";
 import { namePattern } from "../protocols/identity/descriptor.ts";
 import { MAX_MESSAGE_BYTES } from "../protocols/tokens/constants.ts";
 import { DEFAULT_HOST_LIMITS } from "../protocols/wire/libp2p-host.ts";
@@ -42,6 +43,10 @@ const nodeConfigSchema = v.strictObject({
   storeDirectory: text,
   maxOwnerBytes: wholeNumber(1, Number.MAX_SAFE_INTEGER),
   maxMessageBytes: wholeNumber(1, MAX_MESSAGE_BYTES),
+  maxUnboundDeals: wholeNumber(1, 10_000_000),
+  maxUnboundBytes: wholeNumber(1, Number.MAX_SAFE_INTEGER),
+  maxSelfDealtDeals: wholeNumber(0, 10_000_000),
+  maxSelfDealtBytes: wholeNumber(0, Number.MAX_SAFE_INTEGER),
   minFreeBytes: wholeNumber(RESERVED_DISK_BYTES, Number.MAX_SAFE_INTEGER),
   maxConnections: wholeNumber(10, 100_000),
   channelsPerPeer: wholeNumber(1, 256),
@@ -68,6 +73,7 @@ export const NODE_DEFAULTS = {
   storeDirectory: "store",
   maxOwnerBytes: 256 * GIB,
   maxMessageBytes: 64 * GIB,
+  ...DEFAULT_UNBOUND_LIMITS,
   minFreeBytes: 2 * RESERVED_DISK_BYTES,
   maxConnections: DEFAULT_HOST_LIMITS.maxConnections,
   channelsPerPeer: DEFAULT_LIMITS.channelsPerPeer,
@@ -95,6 +101,12 @@ export const NODE_SETTING_SUMMARIES: Readonly<Record<NodeConfigKey, string>> = {
   storeDirectory: "the store, relative to the node's directory",
   maxOwnerBytes: "bytes on disk that one owner may have here; room for eight messages of 16 GiB with their corrections",
   maxMessageBytes: "the longest message that is taken; four times the 16 GiB that a client must be able to count on",
+  maxUnboundDeals:
+    "deals of one dealer that may wait here to be used, and of all users together that deal for themselves; four in stock for each of 25,000 clients",
+  maxUnboundBytes: "bytes that these may take, or have hashed; as much as one owner may have",
+  maxSelfDealtDeals:
+    "the same for one user that deals for itself; it deals when it deposits, so a few at a time are enough; 0 refuses them",
+  maxSelfDealtBytes: "and what they may take, or have hashed; two of the longest messages",
   minFreeBytes:
     "with less free disk than this no deposit is taken and the node is not ready (DISK_LOW); twice what the store keeps for itself",
   maxConnections: "connections, each about 50 KB; beyond it new ones are refused",

@@ -16,6 +16,7 @@ export interface NodeReadings {
   dhtPeers(): number;
   storeRecords(): number;
   auditEntries(): number;
+  unbound(): { readonly deals: number; readonly bytes: number };
 }
 
 export interface NodeEvents {
@@ -60,6 +61,12 @@ export function createNodeEvents(log: Log, metrics: Metrics, version: string, re
   );
   metrics.gauge("intercloud_store_records", "Records in the store.", { read: readings.storeRecords });
   metrics.gauge("intercloud_audit_entries", "Entries of the audit log.", { read: readings.auditEntries });
+  metrics.gauge("intercloud_unbound_deals", "Deals that nobody has used yet, as the last sweep left them.", {
+    read: () => readings.unbound().deals,
+  });
+  metrics.gauge("intercloud_unbound_bytes", "What these deals may take here.", {
+    read: () => readings.unbound().bytes,
+  });
   metrics.gauge("intercloud_connected_members", "Members of the federation that are connected.", {
     read: readings.connectedPeers,
   });

@@ -3,7 +3,7 @@
  */
 import { settleCustody, sweepDeposits } from "../protocols/custody/server/index.ts";
 import type { CustodyProvider } from "../protocols/custody/server/provider.ts";
-import { sweepDeals } from "../protocols/dealing/index.ts";
+import { sweepDeals, type Unbound } from "../protocols/dealing/index.ts";
 import type { Clock } from "../protocols/wire/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import type { NodeConfig } from "./config.ts";
@@ -18,6 +18,7 @@ const COUNT_INTERVAL_MS = 600_000;
 
 export interface HousekeepingOptions {
   readonly provider: CustodyProvider;
+  readonly unbound: Unbound;
   readonly store: OpenStore;
   readonly clock: Clock;
   readonly config: Pick<NodeConfig, "sweepIntervalMs" | "purgeIntervalMs">;
@@ -33,7 +34,7 @@ export interface Housekeeping {
 }
 
 export function startHousekeeping(options: HousekeepingOptions): Housekeeping {
-  const { provider, store, clock, config, events, log } = options;
+  const { provider, unbound, store, clock, config, events, log } = options;
   const stopping = new AbortController();
   const { signal } = stopping;
 
@@ -56,6 +57,7 @@ export function startHousekeeping(options: HousekeepingOptions): Housekeeping {
   async function sweep(): Promise<number> {
     await sweepDeposits(provider, false);
     await sweepDeals(provider.store, clock.nowMs());
+    await unbound.sweep();
     events.onDisk(await store.freeBytes());
     return config.sweepIntervalMs;
   }

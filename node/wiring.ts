@@ -7,7 +7,13 @@ import { peerNameOf } from "../protocols/crypto/peer-name.ts";
 import { CUSTODY_PROTOCOL, RESERVED_DISK_BYTES } from "../protocols/custody/constants.ts";
 import { custodyHandlers, type RestoreReport, restoreAll, sweepDeposits } from "../protocols/custody/server/index.ts";
 import type { CustodyProvider } from "../protocols/custody/server/provider.ts";
-import { createDealKeeper, DEALING_PROTOCOL, sweepDeals } from "../protocols/dealing/index.ts";
+import {
+  createDealKeeper,
+  createUnbound,
+  DEALING_PROTOCOL,
+  sweepDeals,
+  type Unbound,
+} from "../protocols/dealing/index.ts";
 import { simdKernel } from "../protocols/field/index.ts";
 import type { SignedDescriptor } from "../protocols/identity/descriptor.ts";
 import type { SignedFederation } from "../protocols/identity/federation.ts";
@@ -83,6 +89,7 @@ export function createNode({ directory, config, keys, log, alsoServe }: NodeOpti
   const host = createSlot<Host>("host");
   const transport = createSlot<Transport>("transport");
   const provider = createSlot<CustodyProvider>("custody");
+  const unbound = createSlot<Unbound>("custody");
   const discovery = createSlot<Discovery>("discovery");
   const connections = createSlot<Connections>("discovery");
 
@@ -100,6 +107,7 @@ export function createNode({ directory, config, keys, log, alsoServe }: NodeOpti
     dhtPeers: () => (host.found === undefined ? 0 : dhtOf(host.found).routingTable.size),
     storeRecords: () => openedStore.found?.recordCount ?? 0,
     auditEntries: () => openedStore.found?.log.count ?? 0,
+    unbound: () => unbound.found?.waiting() ?? { deals: 0, bytes: 0 },
   });
   const onError = (error: unknown) => {
     storeDamaged ||= tellsOfDamage(error);
@@ -220,7 +228,9 @@ export function createNode({ directory, config, keys, log, alsoServe }: NodeOpti
         await sweepDeals(custody.store, clock.nowMs());
         const { agreementKey } = keys;
         const { keystream } = custody.tools;
-        const keeper = createDealKeeper({ peer, agreementKey, store: custody.store, clock, keystream, isDealer });
+        const dealing = { peer, store: custody.store, clock, isDealer };
+        const counting = unbound.set(createUnbound({ ...dealing, limits: config }));
+        const keeper = createDealKeeper({ ...dealing, agreementKey, keystream, unbound: counting });
         const served = { [DEALING_PROTOCOL]: keeper, [CUSTODY_PROTOCOL]: custodyHandlers(custody) };
         for (const [protocol, handlers] of Object.entries(served)) {
           await transport.get().serve(protocol, meteredHandlers(protocol, handlers, events, onError));
@@ -286,7 +296,16 @@ export function createNode({ directory, config, keys, log, alsoServe }: NodeOpti
           burnt = false;
           return was;
         };
-        const parts = { provider: provider.get(), store: openedStore.get(), clock, config, events, log, onError };
+        const parts = {
+          provider: provider.get(),
+          unbound: unbound.get(),
+          store: openedStore.get(),
+          clock,
+          config,
+          events,
+          log,
+          onError,
+        };
         stop = startHousekeeping({ ...parts, takeBurnt }).stop;
       },
       stop: () => stop(),

@@ -1,6 +1,6 @@
 /** What an owner asks for in a deposit: token, round and deal, and whether they fit together. */
 import { equalBytes } from "../crypto/digest.ts";
-import { checkManifest, type Manifest, manifestDigest } from "../dealing/manifest.ts";
+import { checkManifest, isSelfDealt, type Manifest, manifestDigest } from "../dealing/manifest.ts";
 import type { CheckedRequest } from "../identity/request.ts";
 import { decodeDescriptor, descriptorHash, type RoundDescriptor } from "../rounds/descriptor.ts";
 import type { ChainExpectation } from "../tokens/chain.ts";
@@ -37,6 +37,7 @@ export function readTerms(request: CheckedRequest, manifestBytes: Uint8Array): D
   const agreed: readonly (readonly [what: string, agrees: boolean])[] = [
     ["owner", token.owner === request.identity],
     ["manifest", equalBytes(token.manifestDigest, digest)],
+    ["dealer", (token.dealer === "self") === isSelfDealt(manifest, token.owner)],
     ["deal", equalBytes(token.dealId, manifest.dealId) && equalBytes(descriptor.dealId, manifest.dealId)],
     ["n", token.providers === roster.length && descriptor.members.length === roster.length],
     ["t", token.threshold === manifest.threshold],

@@ -25,6 +25,7 @@ import { boundedBytes, fixedBytes, integer, parseShape, text } from "../wire/sha
 import type { PeerName } from "../wire/transport.ts";
 import { type Excerpt, isExcerptOf, rangeOf, readAccount } from "./account.ts";
 import { MAX_EXCERPT_BYTES, MAX_HOLDING_BYTES, MAX_PROOF_BYTES } from "./constants.ts";
+import { mayDeal } from "./dealers.ts";
 import { retrieveContentShape } from "./messages.ts";
 import { keepersOf, type Placement } from "./placement.ts";
 import { type CheckedProof, readProof } from "./proof.ts";
@@ -234,9 +235,9 @@ export function isShareOf(excerpt: Excerpt, point: number, { manifest }: Placeme
   return isExcerptOf(excerpt, digest) && equalBytes(shareDigest(manifest.dealId, point, digest), entry.digest);
 }
 
-function requireMembers({ placement }: CheckedProof, accused: PeerName, court: Court): void {
+function requireMembers({ placement, terms }: CheckedProof, accused: PeerName, court: Court): void {
   const strangers = placement.roster.filter((peer) => court.agreementKeyOf(peer) === undefined);
-  if (strangers.length > 0 || !court.isDealer(placement.manifest.dealer)) {
+  if (strangers.length > 0 || !mayDeal(court, placement.manifest, terms.token.owner)) {
     throw broken("it is about peers that are not in our federation file");
   }
   if (accused === placement.manifest.dealer || placement.roster.includes(accused)) return;

@@ -31,6 +31,12 @@ export const MAX_DEAL_MEMORY_BYTES = 16 * 1024 * 1024;
 /** Free shares that a provider hashes, or has hashed, before they are delivered: a few for each of the deals that dealers make at a time. */
 export const MAX_FREE_SHARES_AHEAD = 64;
 
+/**
+ * Long free shares that a provider hashes at a time for users that deal for themselves. Such a share costs its dealer 32 bytes and the
+ * provider a second for each GiB or two.
+ */
+export const MAX_SELF_DEALT_HASHES = 4;
+
 /** Time for one small request to a provider, which has to sync its disk before it answers. */
 export const PROVIDER_TIMEOUT_MS = 30_000;
 /** Asking providers to forget a failed deal is a courtesy (they sweep it anyway); the user does not wait long for it. */

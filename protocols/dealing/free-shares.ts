@@ -9,8 +9,13 @@ import { type Share, shareBlockDigests } from "../rounds/share.ts";
 import { MAX_FREE_SHARES_AHEAD } from "./constants.ts";
 
 export interface FreeShares {
-  /** Begins to hash. When there are many the oldest is forgotten: a delivery can do without. */
-  begin(key: string, share: Share, lengthBytes: number): void;
+  /**
+   * Begins to hash. When there are many the oldest is forgotten: a delivery can do without.
+   * @returns when it ended, well or not
+   */
+  begin(key: string, share: Share, lengthBytes: number): Promise<void>;
+  /** Whether this very share is being hashed, or has been. */
+  has(key: string, share: Share, lengthBytes: number): boolean;
   /** The digest of the share, from what was begun if it was this share. Forgets it. */
   digestOf(key: string, share: Share, lengthBytes: number): Promise<Uint8Array>;
   forget(key: string): void;
@@ -26,6 +31,11 @@ export function createFreeShares(keystream: Keystream): FreeShares {
   const begun = new Map<string, Begun>();
   const hash = async (share: Share, lengthBytes: number) =>
     digestOfBlocks(await shareBlockDigests(share, lengthBytes, keystream));
+  const find = (key: string, share: Share, lengthBytes: number) => {
+    const found = begun.get(key);
+    const same = found !== undefined && found.lengthBytes === lengthBytes && equalBytes(found.seed, share.seed);
+    return same ? found : undefined;
+  };
   const forget = (key: string) => {
     begun.get(key)?.seed.fill(0);
     begun.delete(key);
@@ -35,14 +45,14 @@ export function createFreeShares(keystream: Keystream): FreeShares {
       forget(key);
       if (begun.size >= MAX_FREE_SHARES_AHEAD) forget(begun.keys().next().value as string);
       const digest = hash(share, lengthBytes);
-      digest.catch(() => {}); // told when it is asked for
       begun.set(key, { seed: new Uint8Array(share.seed), lengthBytes, digest });
+      const ended = () => {}; // a failure is told when the digest is asked for
+      return digest.then(ended, ended);
     },
+    has: (key, share, lengthBytes) => find(key, share, lengthBytes) !== undefined,
     async digestOf(key, share, lengthBytes) {
-      const found = begun.get(key);
-      const same = found !== undefined && found.lengthBytes === lengthBytes && equalBytes(found.seed, share.seed);
       try {
-        return same ? await found.digest : await hash(share, lengthBytes);
+        return await (find(key, share, lengthBytes)?.digest ?? hash(share, lengthBytes));
       } finally {
         forget(key);
       }

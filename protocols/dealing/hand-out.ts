@@ -17,7 +17,7 @@ import {
 } from "./constants.ts";
 import type { Deal } from "./deal.ts";
 import { lockstep } from "./lockstep.ts";
-import { correctionAnswerShape } from "./messages.ts";
+import { correctionAnswerShape, type DealStep } from "./messages.ts";
 import { isCorrected } from "./points.ts";
 
 /** A provider of this deal. */
@@ -35,7 +35,22 @@ export interface HandOutOptions {
   readonly recipients: readonly Recipient[];
   /** A provider's seed, sealed to it. */
   readonly sealedSeedOf: (recipient: Recipient) => Uint8Array;
+  readonly authorize?: Authorize | undefined;
   readonly signal: AbortSignal;
+}
+
+/** The signed request that goes with a message, when a user deals for itself (self-request.ts). */
+export type Authorize = (dealId: Uint8Array, provider: PeerName, step: DealStep, message: DealMessage) => Uint8Array;
+
+type DealMessage = Readonly<Record<string, CborValue>>;
+
+function authorized(
+  { authorize, dealId }: Pick<HandOutOptions, "authorize" | "dealId">,
+  provider: PeerName,
+  step: DealStep,
+  message: DealMessage,
+): DealMessage {
+  return authorize === undefined ? message : { ...message, request: authorize(dealId, provider, step, message) };
 }
 
 /**
@@ -114,7 +129,9 @@ async function sendCorrection(
   signal: AbortSignal,
 ): Promise<void> {
   const { transport, dealId, lengthBytes } = options;
-  const header = { dealId, lengthBytes, point: recipient.point, sealedSeed: options.sealedSeedOf(recipient) };
+  const sealedSeed = options.sealedSeedOf(recipient);
+  const message = { dealId, lengthBytes, point: recipient.point, sealedSeed };
+  const header = authorized(options, recipient.peer, "correction", message);
   const openOptions = { timeoutMs: OPEN_TIMEOUT_MS, signal };
   const channel = await transport.open(recipient.peer, DEALING_PROTOCOL, "correction", header, openOptions);
   const onAbort = () => channel.abort(signal.reason);
@@ -174,21 +191,29 @@ export async function deliverAll(
 }
 
 /** Best effort: a provider that does not hear it sweeps the deal when it expires. Never throws. */
-export async function forgetAll(options: Pick<HandOutOptions, "transport" | "dealId" | "recipients">): Promise<void> {
+export async function forgetAll(
+  options: Pick<HandOutOptions, "transport" | "dealId" | "recipients" | "authorize">,
+): Promise<void> {
   const { transport, dealId, recipients } = options;
-  const ask = ({ peer }: Recipient) =>
-    transport.ask(peer, DEALING_PROTOCOL, "forget", { dealId }, { timeoutMs: FORGET_TIMEOUT_MS });
+  const ask = async ({ peer }: Recipient) => {
+    const body = authorized(options, peer, "forget", { dealId });
+    await transport.ask(peer, DEALING_PROTOCOL, "forget", body, { timeoutMs: FORGET_TIMEOUT_MS });
+  };
   await Promise.allSettled(recipients.map(ask));
 }
 
-async function askAll(options: HandOutOptions, method: string, bodyFor: (recipient: Recipient) => CborValue) {
+async function askAll(
+  options: HandOutOptions,
+  method: "prepare" | "deliver",
+  messageFor: (recipient: Recipient) => DealMessage,
+) {
   const { transport, recipients, signal } = options;
   const callOptions = { timeoutMs: PROVIDER_TIMEOUT_MS, signal };
   const results = await Promise.allSettled(
-    recipients.map(
-      async (recipient) =>
-        await transport.ask(recipient.peer, DEALING_PROTOCOL, method, bodyFor(recipient), callOptions),
-    ),
+    recipients.map(async (recipient) => {
+      const body = authorized(options, recipient.peer, method, messageFor(recipient));
+      await transport.ask(recipient.peer, DEALING_PROTOCOL, method, body, callOptions);
+    }),
   );
   signal.throwIfAborted();
   const culprits = recipients.filter((_, index) => results[index]?.status === "rejected").map(({ peer }) => peer);
@@ -198,9 +223,11 @@ async function askAll(options: HandOutOptions, method: string, bodyFor: (recipie
 
 function providersFailed(options: HandOutOptions, culprits: readonly PeerName[], cause: unknown): IntercloudError {
   const needed = options.recipients.length;
+  // a provider that has no room will have none in a minute either
+  const status = cause instanceof IntercloudError && cause.status === "full" ? "full" : "unreachable";
   return new IntercloudError(
     "PROVIDERS_FAILED",
-    "unreachable",
+    status,
     `${culprits.length} of ${needed} providers could not take their share; choose others or try again later`,
     { peers: culprits, answered: needed - culprits.length, needed },
     cause,

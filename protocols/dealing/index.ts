@@ -6,3 +6,4 @@ export type { ProviderDirectory } from "./members.ts";
 export type { DealLimits } from "./quota.ts";
 export { createDealServer, type DealOutcome, type DealServerOptions } from "./server.ts";
 export { sweepDeals } from "./staging.ts";
+export { createUnbound, DEFAULT_UNBOUND_LIMITS, type Unbound } from "./unbound.ts";

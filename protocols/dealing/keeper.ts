@@ -1,4 +1,8 @@
-/** The provider's side of dealing: takes corrections and deals from the dealers of its federation and keeps them on disk. */
+/**
+ * The provider's side of dealing: takes corrections and deals and keeps them on disk. They come from the dealers of its federation, or
+ * from users that deal for themselves and sign for it (self-request.ts); what such a user deals only that user can bind.
+ */
+import type * as v from "valibot";
 import { auditChange } from "../audit/index.ts";
 import { type BlockDigester, createBlockDigester, digestOfBlocks } from "../crypto/block-digest.ts";
 import { equalBytes } from "../crypto/digest.ts";
@@ -7,6 +11,7 @@ import type { Keystream, KeystreamReader } from "../crypto/keystream.ts";
 import { wipe } from "../crypto/release.ts";
 import { openSealed } from "../crypto/sealed-box.ts";
 import { CLOCK_SKEW_MS } from "../identity/constants.ts";
+import { createReplayGuard, type ReplayGuard } from "../identity/replay-guard.ts";
 import { shareBlockDigests, shareDigest } from "../rounds/share.ts";
 import type { Store } from "../storage/index.ts";
 import type { Clock } from "../wire/clock.ts";
@@ -14,8 +19,9 @@ import type { CborValue } from "../wire/codec.ts";
 import { IntercloudError } from "../wire/errors.ts";
 import { parseShape } from "../wire/shape.ts";
 import type { Channel, Context, Handlers, PeerName } from "../wire/transport.ts";
-import { STAGING_RENEWAL_MS } from "./constants.ts";
+import { DEAL_LIFETIME_MS, STAGING_RENEWAL_MS } from "./constants.ts";
 import { createFreeShares, type FreeShares } from "./free-shares.ts";
+import { createHashRoom, type HashRoom } from "./hash-room.ts";
 import {
   burnDeal,
   correctionName,
@@ -29,6 +35,8 @@ import {
 import { checkManifest, entryOfPeer, type Manifest, type ManifestEntry } from "./manifest.ts";
 import { correctionHeaderShape, deliverShape, forgetShape, prepareShape, sealedSeedContext } from "./messages.ts";
 import { loadStaging, type Staging, stagingChange, unstagedChange } from "./staging.ts";
+import { createUnbound, DEFAULT_UNBOUND_LIMITS, type DealtBy, type Unbound } from "./unbound.ts";
+import { requireDealer, whoDeals } from "./who-deals.ts";
 
 export interface DealKeeperOptions {
   /** Who we are. */
@@ -40,11 +48,19 @@ export interface DealKeeperOptions {
   readonly keystream: Keystream;
   /** Whether this peer is a dealer of our federation. */
   readonly isDealer: (peer: PeerName) => boolean;
+  /** Counts what waits to be used; one with the default limits if it is left out. */
+  readonly unbound?: Unbound;
 }
 
 /** What a provider serves under DEALING_PROTOCOL. */
 export function createDealKeeper(options: DealKeeperOptions): Handlers {
-  const keeper: Keeper = { ...options, uploads: new Set(), freeShares: createFreeShares(options.keystream) };
+  const { clock, keystream } = options;
+  const { unbound = createUnbound({ ...options, limits: DEFAULT_UNBOUND_LIMITS }) } = options;
+  const keeper: Keeper = {
+    ...{ ...options, uploads: new Set(), freeShares: createFreeShares(keystream) },
+    // these requests are shown here and nowhere else
+    ...{ replayGuard: createReplayGuard(clock.nowMs()), unbound, hashRoom: createHashRoom() },
+  };
   return {
     asks: {
       prepare: (body, context) => prepare(keeper, body, context),
@@ -61,35 +77,49 @@ interface Keeper extends DealKeeperOptions {
   /** Deals whose correction is coming in right now; how many of them one dealer may send is limited by the transport. */
   readonly uploads: Set<string>;
   readonly freeShares: FreeShares;
+  readonly replayGuard: ReplayGuard;
+  readonly unbound: Unbound;
+  /** For free shares of users that deal for themselves. */
+  readonly hashRoom: HashRoom;
 }
 
 /** Says whether we could take part, before the dealer sends anybody anything long. */
 async function prepare(keeper: Keeper, body: CborValue, context: Context): Promise<CborValue> {
-  requireDealer(keeper, context.from);
-  const { dealId, lengthBytes, point, corrected, sealedSeed } = parseShape(prepareShape, body, "prepare");
+  const message = parseShape(prepareShape, body, "prepare");
+  const { dealId, lengthBytes, point, corrected, sealedSeed } = message;
+  const by = whoDeals(keeper, "prepare", dealId, message, context);
   await requireUnknown(keeper.store, dealId);
+  await keeper.unbound.admit(dealId, by, bytesAhead(by, corrected, lengthBytes));
   if (corrected) return {};
   const seed = openSealed(keeper.agreementKey, sealedSeedContext(dealId, point), sealedSeed);
-  keeper.freeShares.begin(hexOf(dealId), { point, seed, correction: undefined }, lengthBytes);
-  seed.fill(0);
+  const begin = () => keeper.freeShares.begin(hexOf(dealId), { point, seed, correction: undefined }, lengthBytes);
+  try {
+    // asked for when it is delivered
+    void (by.isSelf ? keeper.hashRoom.run(lengthBytes, begin) : begin());
+  } finally {
+    seed.fill(0);
+  }
   return {};
 }
 
 async function receiveCorrection(keeper: Keeper, channel: Channel, header: CborValue, context: Context): Promise<void> {
   const { store, clock, uploads } = keeper;
-  requireDealer(keeper, context.from);
-  const { dealId, lengthBytes, point, sealedSeed } = parseShape(correctionHeaderShape, header, "correction");
+  const message = parseShape(correctionHeaderShape, header, "correction");
+  const { dealId, lengthBytes, point, sealedSeed } = message;
+  const by = whoDeals(keeper, "correction", dealId, message, context);
   const seed = openSealed(keeper.agreementKey, sealedSeedContext(dealId, point), sealedSeed);
   const key = hexOf(dealId);
   if (uploads.has(key)) throw dealExists();
   uploads.add(key);
   try {
-    const staging = { dealer: context.from, lengthBytes, digest: null };
+    await keeper.unbound.admit(dealId, by, lengthBytes);
+    const { dealer } = by;
+    const staging = { dealer, lengthBytes, digest: null };
     const renew = () => store.commit([stagingChange(dealId, { ...staging, stagedAtMs: clock.nowMs() })]);
     await withDeal(store, dealId, async () => {
       await requireUnknown(store, dealId);
       const earlier = await loadStaging(store, dealId);
-      if (earlier !== undefined && earlier.dealer !== context.from) throw dealExists();
+      if (earlier !== undefined && earlier.dealer !== dealer) throw dealExists();
       await renew();
     });
     const share = createBlockDigester();
@@ -144,11 +174,12 @@ async function* renewing(
 }
 
 async function deliver(keeper: Keeper, body: CborValue, context: Context): Promise<CborValue> {
-  requireDealer(keeper, context.from);
   const delivery = parseShape(deliverShape, body, "deliver");
+  if (delivery.request === undefined) requireDealer(keeper, context.from);
   const manifest = checkManifest(delivery.manifest);
-  const entry = checkRole(keeper, manifest, context.from);
   const { dealId } = manifest;
+  const by = whoDeals(keeper, "deliver", dealId, delivery, context);
+  const entry = checkRole(keeper, manifest, by);
   const { store } = keeper;
   return await withDeal(store, dealId, async () => {
     const held = await loadHeldDeal(store, dealId);
@@ -157,44 +188,69 @@ async function deliver(keeper: Keeper, body: CborValue, context: Context): Promi
       if (held.state !== "burnt" && equalBytes(held.manifest, delivery.manifest)) return {};
       throw dealExists();
     }
-    // A correction that still comes in would replace the one that we are about to answer for.
-    if (keeper.uploads.has(hexOf(dealId))) throw dealExists();
-    const seed = openSealed(keeper.agreementKey, sealedSeedContext(dealId, entry.point), delivery.sealedSeed);
-    const staging = await loadStaging(store, dealId);
-    const digest = await digestOfShare(keeper, manifest, entry, seed, delivery.correction, staging);
-    if (!equalBytes(shareDigest(dealId, entry.point, digest), entry.digest)) {
-      seed.fill(0);
-      throw new IntercloudError("WRONG_SHARE", "integrity", "the dealer sent a share that is not the one it signed", {
-        peers: [manifest.dealer],
-      });
+    await keeper.unbound.admit(dealId, by, bytesAhead(by, entry.corrected, manifest.lengthBytes));
+    try {
+      await keepDelivered(keeper, delivery, manifest, entry, by);
+      return {};
+    } catch (error) {
+      // A correction that was staged stays for a while, and counts.
+      if ((await loadStaging(store, dealId)) === undefined) keeper.unbound.drop(dealId, by);
+      throw error;
     }
-    if (delivery.correction !== null) {
-      const { lengthBytes, dealer } = manifest;
-      const stagedAtMs = keeper.clock.nowMs();
-      await store.commit([stagingChange(dealId, { dealer, lengthBytes, stagedAtMs, digest: null })]);
-      await store.bodies.write(correctionName(dealId), onceOf(delivery.correction));
-    }
-    const record: HeldDeal = {
-      dealId,
-      manifest: delivery.manifest,
-      point: entry.point,
-      seed,
-      correction: entry.corrected ? correctionName(dealId) : null,
-      state: "dealt",
-      boundTo: null,
-      expiresAtMs: manifest.expiresAtMs,
-    };
-    const { dealer, lengthBytes, expiresAtMs } = manifest;
-    const dealt = auditChange({ kind: "dealt", dealId, dealer, point: entry.point, lengthBytes, expiresAtMs });
-    await store.commit([heldDealChange(record), openDealChange(dealId), unstagedChange(dealId), dealt]);
-    seed.fill(0);
-    return {};
   });
 }
 
+/** On disk when it resolves. */
+async function keepDelivered(
+  keeper: Keeper,
+  delivery: v.InferOutput<typeof deliverShape>,
+  manifest: Manifest,
+  entry: ManifestEntry,
+  by: DealtBy,
+): Promise<void> {
+  const { store } = keeper;
+  const { dealId } = manifest;
+  // A correction that still comes in would replace the one that we are about to answer for.
+  if (keeper.uploads.has(hexOf(dealId))) throw dealExists();
+  const seed = openSealed(keeper.agreementKey, sealedSeedContext(dealId, entry.point), delivery.sealedSeed);
+  const staging = await loadStaging(store, dealId);
+  const isFree = !entry.corrected && delivery.correction === null && staging === undefined;
+  const digest = isFree
+    ? await digestOfFreeShare(keeper, by, manifest, entry, seed)
+    : await digestOfCorrected(keeper, manifest, entry, seed, delivery.correction, staging);
+  if (!equalBytes(shareDigest(dealId, entry.point, digest), entry.digest)) {
+    seed.fill(0);
+    throw new IntercloudError("WRONG_SHARE", "integrity", "the dealer sent a share that is not the one it signed", {
+      peers: [manifest.dealer],
+    });
+  }
+  if (delivery.correction !== null) {
+    const { lengthBytes, dealer } = manifest;
+    const stagedAtMs = keeper.clock.nowMs();
+    await store.commit([stagingChange(dealId, { dealer, lengthBytes, stagedAtMs, digest: null })]);
+    await store.bodies.write(correctionName(dealId), onceOf(delivery.correction));
+  }
+  const record: HeldDeal = {
+    dealId,
+    manifest: delivery.manifest,
+    point: entry.point,
+    seed,
+    correction: entry.corrected ? correctionName(dealId) : null,
+    state: "dealt",
+    boundTo: null,
+    expiresAtMs: manifest.expiresAtMs,
+  };
+  const { dealer, lengthBytes, expiresAtMs } = manifest;
+  const dealt = auditChange({ kind: "dealt", dealId, dealer, point: entry.point, lengthBytes, expiresAtMs });
+  await store.commit([heldDealChange(record), openDealChange(dealId), unstagedChange(dealId), dealt]);
+  keeper.unbound.settle(dealId, entry.corrected ? lengthBytes : 0);
+  seed.fill(0);
+}
+
 async function forget(keeper: Keeper, body: CborValue, context: Context): Promise<CborValue> {
-  requireDealer(keeper, context.from);
-  const { dealId } = parseShape(forgetShape, body, "forget");
+  const message = parseShape(forgetShape, body, "forget");
+  const { dealId } = message;
+  const by = whoDeals(keeper, "forget", dealId, message, context);
   const { store } = keeper;
   keeper.freeShares.forget(hexOf(dealId));
   return await withDeal(store, dealId, async () => {
@@ -202,10 +258,13 @@ async function forget(keeper: Keeper, body: CborValue, context: Context): Promis
     if (held?.state === "burnt") return {};
     const dealer =
       held === undefined ? (await loadStaging(store, dealId))?.dealer : checkManifest(held.manifest).dealer;
-    if (dealer !== undefined && dealer !== context.from) throw notFromThisDealer();
+    if (dealer !== undefined && dealer !== by.dealer) throw notFromThisDealer();
     if (held !== undefined && held.state !== "dealt") {
       throw new IntercloudError("DEAL_IN_USE", "conflict", "this deal is in use; only its owner can destroy it");
     }
+    keeper.unbound.drop(dealId, by);
+    // A burnt deal leaves a record for ever, which not everybody may have us write about what never was.
+    if (by.isSelf && dealer === undefined) return {};
     // Burnt even if it never came: a delivery that is still on its way must not succeed afterwards.
     const forgotten = auditChange({ kind: "burnt", dealId, tokenId: null, why: "forgotten" });
     await burnDeal(store, dealId, [unstagedChange(dealId), forgotten]);
@@ -213,11 +272,9 @@ async function forget(keeper: Keeper, body: CborValue, context: Context): Promis
   });
 }
 
-function requireDealer(options: DealKeeperOptions, from: PeerName): void {
-  if (options.isDealer(from)) return;
-  throw new IntercloudError("UNKNOWN_DEALER", "refused", "this peer is not a dealer of our federation", {
-    peers: [from],
-  });
+/** What a deal is counted as before it is here. A free share is no burden on the disk, but on us when a stranger has us hash it. */
+function bytesAhead({ isSelf }: DealtBy, corrected: boolean, lengthBytes: number): number {
+  return corrected || isSelf ? lengthBytes : 0;
 }
 
 async function requireUnknown(store: Store, dealId: Uint8Array): Promise<void> {
@@ -225,9 +282,12 @@ async function requireUnknown(store: Store, dealId: Uint8Array): Promise<void> {
 }
 
 /** @returns our entry. */
-function checkRole(options: DealKeeperOptions, manifest: Manifest, from: PeerName): ManifestEntry {
-  if (manifest.dealer !== from) throw notFromThisDealer();
+function checkRole(options: DealKeeperOptions, manifest: Manifest, by: DealtBy): ManifestEntry {
+  if (manifest.dealer !== by.dealer) throw notFromThisDealer();
   const nowMs = options.clock.nowMs();
+  if (by.isSelf && manifest.expiresAtMs > nowMs + DEAL_LIFETIME_MS + CLOCK_SKEW_MS) {
+    throw new IntercloudError("DEAL_TOO_LONG", "refused", "whoever deals for itself has a day to use it");
+  }
   if (nowMs > manifest.expiresAtMs || nowMs + CLOCK_SKEW_MS < manifest.createdAtMs) {
     throw new IntercloudError("DEAL_EXPIRED", "expired", "this deal is outside its time window; ask for a new one");
   }
@@ -238,21 +298,32 @@ function checkRole(options: DealKeeperOptions, manifest: Manifest, from: PeerNam
   return entry;
 }
 
+/** The digest of a share that is nothing but its seed: made ahead, if it was prepared. */
+async function digestOfFreeShare(
+  keeper: Keeper,
+  by: DealtBy,
+  { dealId, lengthBytes }: Manifest,
+  { point }: ManifestEntry,
+  seed: Uint8Array,
+): Promise<Uint8Array> {
+  const share = { point, seed, correction: undefined };
+  const isAhead = keeper.freeShares.has(hexOf(dealId), share, lengthBytes);
+  const hash = () => keeper.freeShares.digestOf(hexOf(dealId), share, lengthBytes);
+  return await (by.isSelf && !isAhead ? keeper.hashRoom.run(lengthBytes, hash) : hash());
+}
+
 /**
  * The digest of the share that was sent.
  * @throws IntercloudError WRONG_CORRECTION when a correction is there and should not, is missing, or has another length.
  */
-async function digestOfShare(
+async function digestOfCorrected(
   keeper: Keeper,
-  { dealId, dealer, lengthBytes }: Manifest,
+  { dealer, lengthBytes }: Manifest,
   { point, corrected }: ManifestEntry,
   seed: Uint8Array,
   inline: Uint8Array | null,
   staging: Staging | undefined,
 ): Promise<Uint8Array> {
-  if (!corrected && inline === null && staging === undefined) {
-    return await keeper.freeShares.digestOf(hexOf(dealId), { point, seed, correction: undefined }, lengthBytes);
-  }
   if (corrected && inline !== null && inline.length === lengthBytes) {
     const share = { point, seed, correction: () => onceOf(inline) };
     return digestOfBlocks(await shareBlockDigests(share, lengthBytes, keeper.keystream));

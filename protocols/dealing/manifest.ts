@@ -8,6 +8,7 @@ import * as v from "valibot";
 import { DIGEST_BYTES, digestOf } from "../crypto/digest.ts";
 import { publicKeyOfPeer } from "../crypto/peer-name.ts";
 import { SIGNATURE_BYTES, type Signer, verifySignature } from "../crypto/signing.ts";
+import { dealerNameOf, type Identity } from "../identity/identity.ts";
 import { DEAL_ID_BYTES, MAX_PROVIDERS, MAX_ROUND_BYTES, MIN_THRESHOLD } from "../rounds/constants.ts";
 import { decodeCanonical, encodeCanonical } from "../wire/codec.ts";
 import { IntercloudError } from "../wire/errors.ts";
@@ -113,4 +114,9 @@ function checkRules(manifest: Manifest): void {
 
 function badManifest(why: string): IntercloudError {
   return new IntercloudError("BAD_MANIFEST", "integrity", `this manifest cannot be right: ${why}; ask for a new deal`);
+}
+
+/** Whether the identity dealt this for itself. */
+export function isSelfDealt({ dealer }: Manifest, identity: Identity): boolean {
+  return dealer === dealerNameOf(identity);
 }

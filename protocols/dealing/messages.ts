@@ -7,6 +7,9 @@
  *   dealer -> provider channel correction  header { dealId, lengthBytes, point, sealedSeed } and a body, answer { digest }
  *   dealer -> provider ask     deliver     { manifest, sealedSeed, correction } -> {}
  *   dealer -> provider ask     forget      { dealId } -> {}
+ *
+ * The dealer is a dealer of the federation, or a user that deals for itself: then each message to a provider also has
+ * { request } (self-request.ts).
  */
 import * as v from "valibot";
 import { DIGEST_BYTES } from "../crypto/digest.ts";
@@ -38,6 +41,13 @@ export const dealRequestShape = v.strictObject({
 });
 export type DealRequest = v.InferOutput<typeof dealRequestShape>;
 
+/** What is said to a provider about a deal. */
+export const DEAL_STEPS = ["prepare", "correction", "deliver", "forget"] as const;
+export type DealStep = (typeof DEAL_STEPS)[number];
+
+/** Of a user that deals for itself; a dealer of the federation sends none. */
+const request = v.optional(boundedBytes(MAX_REQUEST_BYTES));
+
 export const dealProgressShape = v.strictObject({ dealtBytes: integer(0, MAX_ROUND_BYTES) });
 export const dealResultShape = v.strictObject({ manifest, sealedSeed });
 
@@ -48,6 +58,7 @@ export const prepareShape = v.strictObject({
   point: integer(1, MAX_PROVIDERS),
   corrected: v.boolean(),
   sealedSeed,
+  request,
 });
 
 export const correctionHeaderShape = v.strictObject({
@@ -55,6 +66,7 @@ export const correctionHeaderShape = v.strictObject({
   lengthBytes,
   point: integer(1, MAX_PROVIDERS),
   sealedSeed,
+  request,
 });
 /** `digestOfBlocks` of the share that seed and correction make. */
 export const correctionAnswerShape = v.strictObject({ digest: fixedBytes(DIGEST_BYTES) });
@@ -64,9 +76,10 @@ export const deliverShape = v.strictObject({
   sealedSeed,
   /** Only when the point is corrected and the deal is at most MAX_INLINE_CORRECTION_BYTES long. */
   correction: v.nullable(boundedBytes(MAX_INLINE_CORRECTION_BYTES)),
+  request,
 });
 
-export const forgetShape = v.strictObject({ dealId });
+export const forgetShape = v.strictObject({ dealId, request });
 
 /** Binds a sealed seed to its deal and point, so that it cannot be replayed as another one. */
 export function sealedSeedContext(id: Uint8Array, point: number): string {

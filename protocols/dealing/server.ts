@@ -1,17 +1,11 @@
-/**
- * The dealer: checks a user's request, draws a deal, hands it out, signs the manifest and forgets everything. Nothing of a deal
- * is ever written to disk here.
- */
+/** The dealer: checks a user's request, makes a deal (make-deal.ts), answers with what the user needs of it and forgets everything. */
 import type { Entropy } from "../crypto/entropy.ts";
 import type { Keystream } from "../crypto/keystream.ts";
-import { peerNameOf } from "../crypto/peer-name.ts";
 import { sealTo } from "../crypto/sealed-box.ts";
 import type { Signer } from "../crypto/signing.ts";
 import type { FieldKernel } from "../field/index.ts";
 import type { ReplayGuard } from "../identity/replay-guard.ts";
 import { checkRequest } from "../identity/request.ts";
-import { DEAL_ID_BYTES } from "../rounds/constants.ts";
-import { shareDigest, userShareDigest } from "../rounds/share.ts";
 import type { Clock } from "../wire/clock.ts";
 import type { CborValue } from "../wire/codec.ts";
 import { IntercloudError, type Status } from "../wire/errors.ts";
@@ -19,14 +13,12 @@ import { parseShape } from "../wire/shape.ts";
 import { tellProgress } from "../wire/tell-progress.ts";
 import type { Channel, Context, Handlers, Transport } from "../wire/transport.ts";
 import { PROGRESS_INTERVAL_MS } from "./constants.ts";
-import { type Deal, dealShares } from "./deal.ts";
-import { deliverAll, forgetAll, type HandOutOptions, type Recipient, sendCorrections } from "./hand-out.ts";
-import { type ManifestEntry, signManifest } from "./manifest.ts";
+import type { Recipient } from "./hand-out.ts";
+import { makeDeal } from "./make-deal.ts";
 import type { ProviderDirectory } from "./members.ts";
 import { type DealRequest, dealHeaderShape, dealRequestShape, sealedSeedContext } from "./messages.ts";
-import { checkThreshold, isCorrected, userPoint } from "./points.ts";
+import { checkThreshold, userPoint } from "./points.ts";
 import { createDealQuota, type DealLimits, type DealQuota } from "./quota.ts";
-import { createShareDigests, type ShareDigests } from "./share-digests.ts";
 
 export interface DealServerOptions {
   readonly transport: Transport;
@@ -73,7 +65,7 @@ async function answerDeal(
   let result: DealOutcome["result"] = "internal";
   try {
     options.replayGuard.admit(checked, startedAtMs);
-    await makeDeal(options, request, recipients, channel, context.signal);
+    await answerWithDeal(options, request, recipients, channel, context.signal);
     result = "ok";
   } catch (error) {
     if (error instanceof IntercloudError) result = error.status;
@@ -88,80 +80,33 @@ async function answerDeal(
   }
 }
 
-/** Draws a deal, hands it out and answers the user; whatever happens, no seed outlives this function. */
-async function makeDeal(
+/** Makes the deal and answers the user with manifest and seed. */
+async function answerWithDeal(
   options: DealServerOptions,
-  request: DealRequest,
+  { threshold, lengthBytes, ephemeralKey }: DealRequest,
   recipients: readonly Recipient[],
   channel: Channel,
   signal: AbortSignal,
 ): Promise<void> {
-  const { transport, entropy } = options;
-  const { threshold, lengthBytes } = request;
-  const dealId = entropy(DEAL_ID_BYTES);
-  const digests = createShareDigests(recipients.length);
-  const deal = dealShares({
-    ...{ ...options, threshold, lengthBytes, providers: recipients.length },
-    onShare: digests.add,
-  });
-  const sealedSeed = (point: number, publicKey: Uint8Array) =>
-    sealTo(publicKey, sealedSeedContext(dealId, point), deal.seeds[point - 1] as Uint8Array, entropy);
-  const sealedSeedOf = ({ point, agreementKey }: Recipient) => sealedSeed(point, agreementKey);
-  const handOut: HandOutOptions = { transport, dealId, lengthBytes, threshold, recipients, sealedSeedOf, signal };
   let dealtBytes = 0;
   const progress = tellProgress(options.clock, channel, PROGRESS_INTERVAL_MS, () => ({ dealtBytes }));
+  const onProgress = (bytes: number) => {
+    dealtBytes = bytes;
+  };
+  const { dealLifetimeMs: lifetimeMs } = options.limits;
   try {
-    const corrections = await sendCorrections(handOut, deal, digests.digestOf, (bytes) => {
-      dealtBytes = bytes;
-    });
-    const manifest = signDeal(options, request, dealId, deal, recipients, digests);
-    await deliverAll(handOut, manifest, corrections);
-    await progress.stop();
-    await channel.sendMessage({
-      manifest,
-      sealedSeed: sealedSeed(userPoint(recipients.length), request.ephemeralKey),
-    });
-  } catch (error) {
-    deal.wipe();
-    await forgetAll(handOut);
-    throw error;
+    await makeDeal(
+      { ...options, threshold, lengthBytes, recipients, lifetimeMs, signal, onProgress },
+      async ({ dealId, manifestBytes, userSeed }) => {
+        await progress.stop();
+        const context = sealedSeedContext(dealId, userPoint(recipients.length));
+        const sealedSeed = sealTo(ephemeralKey, context, userSeed, options.entropy);
+        await channel.sendMessage({ manifest: manifestBytes, sealedSeed });
+      },
+    );
   } finally {
-    deal.wipe();
     await progress.stop();
   }
-}
-
-function signDeal(
-  options: DealServerOptions,
-  request: DealRequest,
-  dealId: Uint8Array,
-  deal: Deal,
-  recipients: readonly Recipient[],
-  digests: ShareDigests,
-): Uint8Array {
-  const { threshold, lengthBytes } = request;
-  const nowMs = options.clock.nowMs();
-  const shares = deal.seeds.map((seed, index): ManifestEntry => {
-    const point = index + 1;
-    const corrected = isCorrected(point, threshold, recipients.length);
-    const recipient = recipients[index];
-    if (recipient === undefined) return { point, peer: "", digest: userShareDigest(dealId, point, seed), corrected };
-    return { point, peer: recipient.peer, digest: shareDigest(dealId, point, digests.digestOf(point)), corrected };
-  });
-  return signManifest(
-    {
-      version: 1,
-      dealId,
-      dealer: peerNameOf(options.signer.publicKey),
-      threshold,
-      lengthBytes,
-      pads: "derived",
-      createdAtMs: nowMs,
-      expiresAtMs: nowMs + options.limits.dealLifetimeMs,
-      shares,
-    },
-    options.signer,
-  );
 }
 
 /** @throws IntercloudError BAD_THRESHOLD, TOO_LONG, DUPLICATE_PROVIDER, UNKNOWN_PROVIDER. */

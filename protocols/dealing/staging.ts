@@ -44,6 +44,13 @@ export async function loadStaging(store: Store, dealId: Uint8Array): Promise<Sta
   return value && parseShape(stagingShape, decodeCanonical(value), "staged correction");
 }
 
+export async function* stagedDeals(store: Store): AsyncIterable<readonly [dealId: Uint8Array, staging: Staging]> {
+  for await (const [key, value] of store.entries(STAGING_PREFIX)) {
+    const staging = parseShape(stagingShape, decodeCanonical(value), "staged correction");
+    yield [idOfHex(key.slice(STAGING_PREFIX.length)), staging];
+  }
+}
+
 export function stagingChange(dealId: Uint8Array, staging: Staging): Change {
   return { kind: "put", key: stagingKey(dealId), value: encodeCanonical(staging) };
 }

@@ -3,8 +3,10 @@
  * asked what its key is. (Named identities come with the threshold master key, DESIGN section 7.)
  */
 import { base58 } from "@scure/base";
+import { peerNameOf } from "../crypto/peer-name.ts";
 import { PUBLIC_KEY_BYTES } from "../crypto/signing.ts";
 import { IntercloudError } from "../wire/errors.ts";
+import type { PeerName } from "../wire/transport.ts";
 
 export type Identity = string;
 
@@ -30,4 +32,9 @@ export function keyOfIdentity(identity: Identity): Uint8Array {
     "refused",
     'this is not an identity we can check; write it as "key:..." as `intercloud id show` prints it',
   );
+}
+
+/** What a manifest calls an identity that deals for itself: the name of a peer with its key. @throws IntercloudError BAD_IDENTITY. */
+export function dealerNameOf(identity: Identity): PeerName {
+  return peerNameOf(keyOfIdentity(identity));
 }

@@ -33,6 +33,8 @@ const tokenShape = v.strictObject({
   lengthBytes: integer(1, MAX_MESSAGE_BYTES),
   /** How many providers, from home on in manifest order, keep the ciphertext. */
   copies: integer(1, MAX_PROVIDERS),
+  /** "self": the owner dealt the deal itself. Left out when a dealer of the federation did. */
+  dealer: v.optional(v.literal("self")),
   policy: v.strictObject({
     /**
      * "whole": the message itself is layered. "envelope": what is layered is an envelope key (protocols/envelope), which opens an age

@@ -21,9 +21,12 @@ import { type CustodyProvider, custodyHandlers } from "../../protocols/custody/s
 import {
   createDealKeeper,
   createDealServer,
+  createUnbound,
   DEAL_LIFETIME_MS,
   DEALING_PROTOCOL,
+  DEFAULT_UNBOUND_LIMITS,
 } from "../../protocols/dealing/index.ts";
+import type { UnboundLimits } from "../../protocols/dealing/unbound.ts";
 import { simdKernel } from "../../protocols/field/index.ts";
 import { createReplayGuard, identityOfKey, openSession, PURPOSES } from "../../protocols/identity/index.ts";
 import { userKeyOf } from "../../protocols/identity/user-key.ts";
@@ -46,6 +49,10 @@ export interface WorldOptions {
   readonly toolsOf?: (who: "dealer" | "user" | number) => Partial<RoundTools>;
   readonly userEntropy?: Entropy;
   readonly limits?: Partial<CustodyProvider["limits"]>;
+  /** How long a deal of the dealer waits to be used. */
+  readonly dealLifetimeMs?: number;
+  /** What providers keep of deals that nobody has bound. */
+  readonly unboundLimits?: Partial<UnboundLimits>;
 }
 
 export interface WorldProvider {
@@ -77,7 +84,7 @@ export interface World {
 }
 
 export async function createWorld(options: WorldOptions): Promise<World> {
-  const clock = options.clock ?? systemClock;
+  const { clock = systemClock, dealLifetimeMs = DEAL_LIFETIME_MS } = options;
   const network = createMemoryNetwork(options.observe === undefined ? {} : { observe: options.observe });
   const faults: unknown[] = [];
   const onFault = (error: unknown) => void faults.push(error);
@@ -111,7 +118,9 @@ export async function createWorld(options: WorldOptions): Promise<World> {
       observe: () => {},
     };
     const { keystream } = custody.tools;
-    const keeper = createDealKeeper({ peer, agreementKey, store, clock, keystream, isDealer });
+    const limits = { ...DEFAULT_UNBOUND_LIMITS, ...options.unboundLimits };
+    const unbound = createUnbound({ store, clock, limits, peer, isDealer });
+    const keeper = createDealKeeper({ peer, agreementKey, store, clock, keystream, isDealer, unbound });
     await transport.serve(DEALING_PROTOCOL, keeper);
     await transport.serve(CUSTODY_PROTOCOL, custodyHandlers(custody));
     providers.push({ number, peer, signer, agreementKey, store, custody, transport });
@@ -124,7 +133,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     ...tools("dealer"),
     providers: { agreementKeyOf: (peer) => providerOf(peer)?.agreementKey.publicKey },
     replayGuard: createReplayGuard(startedAtMs),
-    limits: { maxDeals: 64, maxDealsPerIdentity: 64, maxLengthBytes: 2 ** 40, dealLifetimeMs: DEAL_LIFETIME_MS },
+    limits: { maxDeals: 64, maxDealsPerIdentity: 64, maxLengthBytes: 2 ** 40, dealLifetimeMs },
   });
   await dealerTransport.serve(DEALING_PROTOCOL, dealServer);
 
@@ -144,8 +153,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
       clock,
       entropy: options.userEntropy ?? entropy,
       tools: tools("user"),
-      session,
-      userKey: userKeyOf(identityKey),
+      ...{ session, identityKey, userKey: userKeyOf(identityKey) },
       directory: {
         providers: providers.map(({ peer }) => peer),
         dealers: [dealer],

@@ -35,13 +35,14 @@ import { changeKeepingShape, holdingShape, retiredShape } from "../messages.ts";
 import { type Placement, placementDigest } from "../placement.ts";
 import { requireBoxes, type SeedShare } from "../share-boxes.ts";
 import { receiveChain } from "../waiting-chain.ts";
+import { abandon } from "./abandon.ts";
 import { askAll } from "./ask-all.ts";
 import { checkGeneration } from "./check-generation.ts";
 import { fastestMembers, isEnough } from "./choose-members.ts";
 import { chooseProviders } from "./choose-providers.ts";
 import { askFailure } from "./deposit-failure.ts";
 import { type FoundProof, findNewestProof } from "./find-proof.ts";
-import { freshDeal } from "./fresh-deal.ts";
+import { type DealerChoice, freshDeal } from "./fresh-deal.ts";
 import { openCheckedBoxes, ownBox } from "./own-shares.ts";
 import { type ReadyProvider, surveyReady } from "./ready-survey.ts";
 import { askStanding } from "./standing.ts";
@@ -67,6 +68,8 @@ export interface ChangeOptions {
     deals: { readonly before: Uint8Array; readonly after: Uint8Array },
     share: Uint8Array,
   ): Promise<void>;
+  /** Who makes the fresh deal; any dealer of the federation by default. */
+  readonly dealer?: DealerChoice | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onPhase?: ((phase: ChangePhase) => void) | undefined;
 }
@@ -99,7 +102,7 @@ export async function changeDeposit(user: CustodyUser, options: ChangeOptions): 
       : await chooseProviders(user, destination.candidates, destination.providers, signal);
   const deal = await freshDeal(user, {
     ...{ providers: roster, threshold: destination?.threshold ?? now.manifest.threshold },
-    ...{ lengthBytes: now.manifest.lengthBytes, signal },
+    ...{ lengthBytes: now.manifest.lengthBytes, dealer: options.dealer, signal },
   });
   let asked: AskedChange | undefined;
   try {
@@ -114,7 +117,8 @@ export async function changeDeposit(user: CustodyUser, options: ChangeOptions): 
     );
     return await runChange(user, options, found, deal, asked, signal);
   } catch (error) {
-    if (asked !== undefined && !isUnknown(error)) await dropAll(user, asked.change);
+    if (asked === undefined) await abandon(user, roster, deal.manifest.dealId, null);
+    else if (!isUnknown(error)) await dropAll(user, asked.change);
     throw error;
   } finally {
     deal.userSeed.fill(0);

@@ -18,15 +18,19 @@ const PASSING: ReadonlySet<Status> = new Set<Status>([
 ]);
 
 /** When no dealer made a deal: a provider that did not take its share, as the last dealer says, or the dealers themselves. */
-export function dealFailure(user: CustodyUser, roster: readonly PeerName[], error: unknown): IntercloudError {
+export function dealFailure(
+  user: CustodyUser,
+  { dealers, roster }: { readonly dealers: readonly PeerName[]; readonly roster: readonly PeerName[] },
+  error: unknown,
+): IntercloudError {
   const { directory } = user;
   const named = error instanceof IntercloudError ? (error.details.peers ?? []) : [];
   const missing = named.filter((peer) => roster.includes(peer));
   if (missing.length > 0 && statusOf(error) === "full") return noRoom(user, missing, error);
   if (missing.length > 0) return notEnough(user, roster.length - missing.length, roster.length, missing, error);
-  const names = directory.dealers.map((dealer) => directory.nameOf(dealer)).join(", ") || "none is known";
-  const message = `no dealer could make a deal (${names}); try again when one is up`;
-  return new IntercloudError("NO_DEAL", "unreachable", message, { peers: directory.dealers }, error);
+  const names = dealers.map((dealer) => directory.nameOf(dealer)).join(", ") || "none is known";
+  const message = `no dealer could make a deal (${names}); try again when one is up, or deal yourself (--dealer self)`;
+  return new IntercloudError("NO_DEAL", "unreachable", message, { peers: dealers }, error);
 }
 
 /** When providers that were all asked the same thing did not all do it. */
@@ -55,7 +59,7 @@ function tooFew(user: CustodyUser, roster: readonly PeerName[], missing: readonl
 
 function noRoom(user: CustodyUser, peers: readonly PeerName[], cause: unknown): IntercloudError {
   const names = peers.map((peer) => user.directory.nameOf(peer)).join(", ");
-  const message = `no room at ${names}: its disk is full, or you have as much there as you may; nothing was kept`;
+  const message = `no room at ${names}: its disk is full, or you (or your dealer) have as much there as you may; nothing was kept`;
   return new IntercloudError("NO_ROOM", "full", message, { peers }, cause);
 }
 

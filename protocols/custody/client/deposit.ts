@@ -4,6 +4,7 @@
  */
 import { pipe } from "it-pipe";
 import type { FreshDeal } from "../../dealing/client.ts";
+import { providersOf } from "../../dealing/manifest.ts";
 import { coefficientOf, type Route } from "../../rounds/descriptor.ts";
 import { layer } from "../../rounds/layer.ts";
 import { checkChain } from "../../tokens/chain.ts";
@@ -11,7 +12,7 @@ import { MAX_MESSAGE_BYTES } from "../../tokens/constants.ts";
 import { hashBlocks, layeredBytes, layeredMessage, MESSAGE_SALT_BYTES, messageDigest } from "../../tokens/message.ts";
 import type { Token } from "../../tokens/token.ts";
 import { formatTokenText } from "../../tokens/token-text.ts";
-import { IntercloudError } from "../../wire/errors.ts";
+import { IntercloudError, RemoteError } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
 import type { PeerName } from "../../wire/transport.ts";
 import { abortOn } from "../abort-on.ts";
@@ -20,14 +21,15 @@ import { chainExpectation } from "../deposit-terms.ts";
 import { bindAnswerShape, chainShape } from "../messages.ts";
 import { chainDigest, encodeProof } from "../proof.ts";
 import { receiveChain } from "../waiting-chain.ts";
-import { askAll } from "./ask-all.ts";
+import { abandon } from "./abandon.ts";
 import { chooseProviders } from "./choose-providers.ts";
 import { pourFailure } from "./deposit-failure.ts";
-import { freshDeal } from "./fresh-deal.ts";
+import type { DealerChoice } from "./fresh-deal.ts";
 import { needAll } from "./need-all.ts";
 import { makeOffer, type Offer } from "./offer.ts";
 import { checkedBoxes } from "./own-shares.ts";
 import { isShort, type Poured, place } from "./place.ts";
+import { fittingDeals, type TakenDeal, takeDeal } from "./stock.ts";
 import { type CustodyUser, signedRequest } from "./user.ts";
 
 /** A message that can be read twice: once to make its digest, once to send it. */
@@ -51,6 +53,12 @@ export interface DepositOptions {
   readonly copies: number;
   /** Who to take, in order of preference; the first that answers is home. */
   readonly candidates: readonly PeerName[];
+  /** A deal in stock is taken only if this is its home; any home by default. */
+  readonly home?: PeerName | undefined;
+  /** Who makes the deal, if none in stock fits: any dealer of the federation by default. */
+  readonly dealer?: DealerChoice | undefined;
+  /** Called when there is a deal, while the rest goes on. */
+  readonly onDeal?: (() => void) | undefined;
   /**
    * Protocol 2: puts the user's share where it survives a power cut. Called before anything is sealed, because a deposit that
    * exists without it cannot be read; when the deposit fails after that, the share is of no use any more.
@@ -80,33 +88,47 @@ export interface Deposited {
 export async function deposit(user: CustodyUser, options: DepositOptions): Promise<Deposited> {
   const signal = options.signal ?? new AbortController().signal;
   requireLength(options.source.lengthBytes);
-  const peers = await chooseProviders(user, options.candidates, options.providers, signal);
+  const lengthBytes = layeredBytes(options.source.lengthBytes);
+  const stocked = await fittingDeals(user, { ...options, lengthBytes });
+  const rosters = stocked.map(({ manifest }) => providersOf(manifest));
+  const peers = await chooseProviders(user, options.candidates, options.providers, signal, rosters);
   const salt = user.entropy(MESSAGE_SALT_BYTES);
-  let deal: FreshDeal | undefined;
+  let deal: TakenDeal | undefined;
+  const nextDeal = async (either: AbortSignal) => {
+    const { threshold, dealer } = options;
+    const onProgress = reporter(options, "dealing", lengthBytes);
+    const asked = { providers: peers, threshold, lengthBytes, dealer, signal: either, onProgress };
+    deal = await takeDeal(user, stocked, asked);
+    options.onDeal?.();
+    return deal;
+  };
   let offer: Offer | undefined;
   try {
-    const [blockDigests, fresh] = await both(signal, [
-      (either) => hashMessage(options, salt, either),
-      async (either) => {
-        const lengthBytes = layeredBytes(options.source.lengthBytes);
-        const onProgress = reporter(options, "dealing", lengthBytes);
-        const { threshold } = options;
-        deal = await freshDeal(user, { providers: peers, threshold, lengthBytes, signal: either, onProgress });
-        return deal;
-      },
-    ]);
-    offer = makeOffer(user, options, fresh, messageDigest(salt, options.source.lengthBytes, blockDigests));
-    const message = layered(options, salt, blockDigests, signal);
-    const poured = isShort(offer.terms)
-      ? await place(user, offer, fresh, message, signal)
-      : await bindAndPour(user, options, offer, fresh, message, signal);
+    const [blockDigests, first] = await both(signal, [(either) => hashMessage(options, salt, either), nextDeal]);
+    const digest = messageDigest(salt, options.source.lengthBytes, blockDigests);
+    let fresh = first;
+    const send = async () => {
+      const made = makeOffer(user, options, fresh, digest);
+      offer = made;
+      const message = layered(options, salt, blockDigests, signal);
+      const poured = isShort(made.terms)
+        ? await place(user, made, fresh, message, signal)
+        : await bindAndPour(user, options, made, fresh, message, signal);
+      return { ...made, poured };
+    };
+    let sent = await unlessStale(fresh, send(), signal);
+    while (sent === undefined) {
+      fresh.userSeed.fill(0);
+      await abandon(user, peers, fresh.manifest.dealId, offer?.terms.tokenId ?? null);
+      fresh = await nextDeal(signal);
+      sent = await unlessStale(fresh, send(), signal);
+    }
+    const { tokenId, token } = sent.terms;
     const { dealId } = fresh.manifest;
-    if (options.protocol === 2)
-      await options.keepUserShare?.(offer.terms.tokenId, dealId, new Uint8Array(fresh.userSeed));
-    const boxes = options.protocol === 1 ? await checkedBoxes(user, offer.terms, fresh, poured.boxes) : [];
-    const proof = await sealAll(user, options, offer, { ...poured, boxes }, signal);
+    if (options.protocol === 2) await options.keepUserShare?.(tokenId, dealId, new Uint8Array(fresh.userSeed));
+    const boxes = options.protocol === 1 ? await checkedBoxes(user, sent.terms, fresh, sent.poured.boxes) : [];
+    const proof = await sealAll(user, options, sent, { ...sent.poured, boxes }, signal);
     const userShare = options.protocol === 2 ? new Uint8Array(fresh.userSeed) : undefined;
-    const { tokenId, token } = offer.terms;
     return { tokenText: formatTokenText({ tokenId, home: token.home }), token, proof, userShare };
   } catch (error) {
     if (deal !== undefined) await abandon(user, peers, deal.manifest.dealId, offer?.terms.tokenId ?? null);
@@ -121,6 +143,18 @@ async function hashMessage(options: DepositOptions, salt: Uint8Array, signal: Ab
   const { source } = options;
   const watched = watch(source.open(), signal, reporter(options, "hashing", source.lengthBytes));
   return await hashBlocks(salt, source.lengthBytes, watched);
+}
+
+/** Undefined when the deal was in stock and a provider does not have its part of it any more: another deal may do. */
+async function unlessStale<T>({ isStocked }: TakenDeal, sent: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  try {
+    return await sent;
+  } catch (error) {
+    const answer = error instanceof IntercloudError && error.code === "NOT_ENOUGH_PROVIDERS" ? error.cause : error;
+    const isStale = answer instanceof RemoteError && (answer.status === "not-found" || answer.status === "conflict");
+    if (isStocked && isStale && !signal.aborted) return undefined;
+    throw error;
+  }
 }
 
 /** Tells everybody, then sends the masked message to home and waits until it has been everywhere. */
@@ -187,17 +221,6 @@ async function sealAll(
   const closing = signedRequest(user, "deposit", content);
   await needAll(user, terms, "seal", { closing, links: [...links], keeping }, { timeoutMs: SEAL_TIMEOUT_MS, signal });
   return encodeProof({ request, manifest, links: [...links], keeping, closing, change: null });
-}
-
-/** Best effort, at every provider; who cannot be reached burns it by itself when the deal expires. */
-async function abandon(
-  user: CustodyUser,
-  peers: readonly PeerName[],
-  dealId: Uint8Array,
-  tokenId: Uint8Array | null,
-): Promise<void> {
-  const request = signedRequest(user, "destroy", { tokenId, dealId });
-  await askAll(user, peers, "abandon", { request }, { timeoutMs: ASK_TIMEOUT_MS });
 }
 
 function layered(

@@ -1,7 +1,7 @@
 /** What the owner asks of the providers in a deposit: the token, the round and the request that it signs. */
 import { newAgreementKey } from "../../crypto/key-agreement.ts";
 import type { FreshDeal } from "../../dealing/client.ts";
-import { manifestDigest } from "../../dealing/manifest.ts";
+import { isSelfDealt, manifestDigest } from "../../dealing/manifest.ts";
 import { checkKeptRequest } from "../../identity/request.ts";
 import { NONCE_BYTES } from "../../rounds/constants.ts";
 import { descriptorHash, encodeDescriptor } from "../../rounds/descriptor.ts";
@@ -40,6 +40,7 @@ export function makeOffer(user: CustodyUser, options: DepositOptions, deal: Fres
     route: options.route,
     lengthBytes: options.source.lengthBytes,
     copies: options.copies,
+    ...(isSelfDealt(manifest, user.session.identity) ? { dealer: "self" } : {}),
     policy: { form: options.form ?? "whole" },
   });
   const ephemeral = newAgreementKey(user.entropy);

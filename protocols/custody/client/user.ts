@@ -1,6 +1,8 @@
 /** What the user's side of custody needs from outside. All of it is passed in. */
 import type { Entropy } from "../../crypto/entropy.ts";
 import type { AgreementKey } from "../../crypto/key-agreement.ts";
+import type { Signer } from "../../crypto/signing.ts";
+import type { DealStock } from "../../dealing/stock.ts";
 import { type Purpose, signRequest } from "../../identity/index.ts";
 import type { Session } from "../../identity/tag.ts";
 import type { RoundTools } from "../../rounds/layer.ts";
@@ -30,6 +32,10 @@ export interface CustodyUser {
   /** `userKeyOf` the identity: shares of Protocol 1 are sealed to it. */
   readonly userKey: AgreementKey;
   readonly directory: Directory;
+  /** The identity's own key, to deal for itself with. */
+  readonly identityKey?: Signer | undefined;
+  /** Deals that were fetched ahead. */
+  readonly stock?: DealStock | undefined;
 }
 
 export function signedRequest(user: CustodyUser, purpose: Purpose, content: CborValue): Uint8Array {

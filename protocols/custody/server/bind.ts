@@ -9,6 +9,7 @@ import { IntercloudError } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
 import type { Context } from "../../wire/transport.ts";
 import { RESERVED_DISK_BYTES } from "../constants.ts";
+import { mayDeal } from "../dealers.ts";
 import { type DepositTerms, keepers, readTerms } from "../deposit-terms.ts";
 import { bindShape } from "../messages.ts";
 import { type DepositRecord, depositChange, ownedTokens } from "./deposit-record.ts";
@@ -37,11 +38,11 @@ export async function bindDeposit(
   const request = checkRequest(message.request, "deposit", nowMs);
   const terms = readTerms(request, message.manifest);
   const entry = terms.manifest.shares.find((share) => share.peer === provider.transport.peer);
-  if (entry === undefined || !provider.isDealer(terms.manifest.dealer)) {
+  if (entry === undefined || !mayDeal(provider, terms.manifest, terms.token.owner)) {
     throw new IntercloudError(
       "NOT_OUR_DEAL",
       "refused",
-      "this deal has no share for us or is not by one of our dealers",
+      "this deal has no share for us, or is neither by one of our dealers nor by the owner itself",
     );
   }
   if (Math.abs(terms.token.createdAtMs - nowMs) > CLOCK_SKEW_MS + MAX_REQUEST_LIFETIME_MS) {

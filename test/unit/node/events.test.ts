@@ -12,7 +12,13 @@ function setUp() {
   const lines: string[] = [];
   const metrics = createMetrics();
   const log = createLog({ level: "debug", destination: { write: (line) => void lines.push(line) } });
-  const readings = { connectedPeers: () => 3, dhtPeers: () => 2, storeRecords: () => 7, auditEntries: () => 9 };
+  const readings = {
+    connectedPeers: () => 3,
+    dhtPeers: () => 2,
+    storeRecords: () => 7,
+    auditEntries: () => 9,
+    unbound: () => ({ deals: 4, bytes: 6 }),
+  };
   return { lines, metrics, events: createNodeEvents(log, metrics, "1.2.3", readings) };
 }
 const context: Context = { from: "somebody", requestId: "r", signal: new AbortController().signal };

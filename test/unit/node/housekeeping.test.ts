@@ -4,6 +4,7 @@ import { type Housekeeping, startHousekeeping } from "../../../node/housekeeping
 import type { OpenStore } from "../../../node/store/index.ts";
 import type { CustodyProvider } from "../../../protocols/custody/server/index.ts";
 import { burnDeal, heldDealChange, loadHeldDeal, openDealChange } from "../../../protocols/dealing/held-deal.ts";
+import type { Unbound } from "../../../protocols/dealing/index.ts";
 import { createLog } from "../../../runtime/log.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { createMemoryStore } from "../../support/memory-store.ts";
@@ -23,7 +24,7 @@ function setUp(fail: Failures = {}) {
   const memory = createMemoryStore();
   const lines: string[] = [];
   const seen: unknown[] = [];
-  const counts = { purges: 0, burnt: false };
+  const counts = { purges: 0, sweeps: 0, burnt: false };
   const store = Object.assign(memory, {
     async purge() {
       if (fail.purge !== undefined) throw fail.purge;
@@ -38,10 +39,15 @@ function setUp(fail: Failures = {}) {
     async close() {},
   }) as OpenStore;
   const events = { onDisk: () => {}, onBodies: () => {}, onPurge: () => {} } as unknown as NodeEvents;
+  const unbound = {
+    async sweep() {
+      counts.sweeps += 1;
+    },
+  } as unknown as Unbound;
   const housekeeping = startHousekeeping({
     // The sweep of deposits reads these two and nothing else when there are no deposits.
     provider: { store, clock } as unknown as CustodyProvider,
-    ...{ store, clock, events },
+    ...{ store, clock, events, unbound },
     config: { sweepIntervalMs: 60_000, purgeIntervalMs: 600_000 },
     log: createLog({ level: "info", destination: { write: (line) => void lines.push(line) } }),
     onError: (error) => void seen.push(error),
@@ -69,6 +75,12 @@ test("a deal that expires is burnt by the next sweep, and not before it has expi
   await clock.advance(60_000);
   expect((await loadHeldDeal(store, dealId))?.state).toBe("burnt");
   expect((await loadHeldDeal(store, dealId))?.seed).toHaveLength(0);
+});
+
+test("each sweep looks which deals still wait", async () => {
+  const { clock, counts } = setUp();
+  await clock.advance(180_000);
+  expect(counts.sweeps).toBe(3);
 });
 
 test("the store is purged after a burn, once, and not without one", async () => {

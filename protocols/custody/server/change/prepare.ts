@@ -8,6 +8,7 @@ import type { CborValue } from "../../../wire/codec.ts";
 import { IntercloudError } from "../../../wire/errors.ts";
 import { parseShape } from "../../../wire/shape.ts";
 import { type ChangeTerms, readChange, requireChangeOf } from "../../change/change-terms.ts";
+import { mayDeal } from "../../dealers.ts";
 import { grantsDigest, readKeptGrants } from "../../grants.ts";
 import { prepareChangeShape } from "../../messages.ts";
 import { keepersOf } from "../../placement.ts";
@@ -24,11 +25,11 @@ export async function prepareChange(provider: CustodyProvider, body: CborValue):
   const change = readChange(message.request, request);
   const self = provider.transport.peer;
   const entry = entryOfPeer(change.next.manifest, self);
-  if (entry === undefined || !provider.isDealer(change.next.manifest.dealer)) {
+  if (entry === undefined || !mayDeal(provider, change.next.manifest, change.owner)) {
     throw new IntercloudError(
       "NOT_OUR_DEAL",
       "refused",
-      "the fresh deal has no share for us or is not by one of our dealers",
+      "the fresh deal has no share for us, or is neither by one of our dealers nor by the owner itself",
     );
   }
   requireOpen(provider, change);

@@ -7,6 +7,7 @@ import { IntercloudError } from "../../../wire/errors.ts";
 import type { PeerName } from "../../../wire/transport.ts";
 import { abortOn } from "../../abort-on.ts";
 import { CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS } from "../../constants.ts";
+import { mayDeal } from "../../dealers.ts";
 import { readKeptGrants } from "../../grants.ts";
 import { keepersOf, type Placement } from "../../placement.ts";
 import type { CheckedProof } from "../../proof.ts";
@@ -49,7 +50,7 @@ export async function repairDeposit(
   return found;
 }
 
-/** Whoever shows us the proof may have made it up: its chain must hold, and its dealer and providers must be of our federation. */
+/** Whoever shows us the proof may have made it up: its chain must hold, its providers and its dealer (unless the owner dealt it itself) must be of our federation. */
 async function requireGenuine(provider: CustodyProvider, { chain, placement, terms }: CheckedProof): Promise<void> {
   if (!chain.valid) {
     throw new IntercloudError("CHAIN_BROKEN", "integrity", "the chain of this deposit is broken", {
@@ -57,7 +58,7 @@ async function requireGenuine(provider: CustodyProvider, { chain, placement, ter
     });
   }
   const strangers = placement.roster.filter((peer) => provider.agreementKeyOf(peer) === undefined);
-  if (strangers.length > 0 || !provider.isDealer(placement.manifest.dealer)) {
+  if (strangers.length > 0 || !mayDeal(provider, placement.manifest, terms.token.owner)) {
     throw new IntercloudError("UNKNOWN_PROVIDER", "refused", "this deposit has peers that are not of our federation", {
       peers: strangers,
     });
