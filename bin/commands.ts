@@ -17,6 +17,7 @@ export interface CommandTable {
 export const COMMAND_TABLE: CommandTable = {
   groups: {
     id: "the identities of this home",
+    stock: "deals that are fetched ahead, for when every dealer is away",
     node: "a provider's daemon",
     dealer: "a dealer's daemon",
     audit: "a node's log of what it did, and whether it is whole",
@@ -113,6 +114,21 @@ export const COMMAND_TABLE: CommandTable = {
       name: "id export",
       summary: "write the identity's key to a file, sealed with a passphrase, to keep it elsewhere",
       load: () => import("../client/commands/id-export.ts"),
+    },
+    {
+      name: "stock fill",
+      summary: "fetch deals ahead, so that encrypt goes on with every dealer away",
+      load: () => import("../client/commands/stock-fill.ts"),
+    },
+    {
+      name: "stock show",
+      summary: "list the deals that were fetched ahead",
+      load: () => import("../client/commands/stock-show.ts"),
+    },
+    {
+      name: "stock drop",
+      summary: "throw away the deals that were fetched ahead; no deposit needs them",
+      load: () => import("../client/commands/stock-drop.ts"),
     },
     {
       name: "node init",

@@ -9,7 +9,7 @@ import { parseTokenText } from "../protocols/tokens/token-text.ts";
 import { IntercloudError } from "../protocols/wire/errors.ts";
 import type { ShareStore } from "./shares.ts";
 
-type Asked = Pick<ChangeOptions, "destination" | "signal" | "onPhase"> & { readonly tokenText: string };
+type Asked = Pick<ChangeOptions, "destination" | "dealer" | "signal" | "onPhase"> & { readonly tokenText: string };
 
 export async function change(user: CustodyUser, shares: ShareStore, { tokenText, ...asked }: Asked): Promise<Changed> {
   const token = parseTokenText(tokenText);

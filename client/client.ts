@@ -32,6 +32,7 @@ import { surveyReady } from "../protocols/custody/client/ready-survey.ts";
 import { ASK_TIMEOUT_MS } from "../protocols/custody/constants.ts";
 import { GRANT_PURPOSES, type Grant, type GrantPurpose, type GrantTerms } from "../protocols/custody/grants.ts";
 import { siteOf } from "../protocols/custody/placement.ts";
+import type { DealStock } from "../protocols/dealing/stock.ts";
 import { type Identity, identityOfKey } from "../protocols/identity/index.ts";
 import { userKeyOf } from "../protocols/identity/user-key.ts";
 import type { Route } from "../protocols/rounds/descriptor.ts";
@@ -42,9 +43,11 @@ import { IntercloudError } from "../protocols/wire/errors.ts";
 import type { PeerName, Transport } from "../protocols/wire/transport.ts";
 import { createGarbageCollector } from "../runtime/garbage.ts";
 import { change } from "./change.ts";
+import { type ClientStock, createClientStock } from "./client-stock.ts";
 import {
   type DepositChoice,
   type DepositSettings,
+  dealerChoice,
   depositPlan,
   destinationOf,
   type MoveChoice,
@@ -77,7 +80,7 @@ export interface RetrieveCallOptions extends CallOptions {
   readonly onWarning?: (warning: RetrieveWarning) => void;
 }
 
-export interface ChangeCallOptions extends CallOptions {
+export interface ChangeCallOptions extends CallOptions, Pick<DepositChoice, "dealer"> {
   readonly onPhase?: ((phase: ChangePhase) => void) | undefined;
 }
 
@@ -128,6 +131,8 @@ export interface Destroyed {
 export interface Client extends AsyncDisposable {
   readonly identity: Identity;
   readonly members: Members;
+  /** Deals that are fetched ahead, for `encrypt`. */
+  readonly stock: ClientStock;
   /** @throws IntercloudError NOT_ENOUGH_PROVIDERS, NO_DEAL, EMPTY_MESSAGE, WRONG_NUMBERS ...; nothing is kept then. */
   deposit(source: DepositSource, options?: DepositCallOptions): Promise<Deposited>;
   /**
@@ -180,6 +185,8 @@ export interface ClientParts {
   connect(): Promise<Transport>;
   readonly settings: DepositSettings;
   readonly shares: ShareStore;
+  /** Where deals that are fetched ahead are kept; none are without it. */
+  readonly stock?: DealStock | undefined;
   /** Where one-shot sources are kept until they are sent. */
   readonly spoolDirectory: string;
   readonly clock: Clock;
@@ -207,7 +214,8 @@ export function createClient(parts: ClientParts): Client {
     // loaded here, because compiling the kernel takes longer than all the rest of a client
     const [{ simdKernel }, transport] = await Promise.all([import("../protocols/field/index.ts"), connected()]);
     return {
-      ...{ transport, clock, entropy, directory, tools: { keystream: aesKeystream, kernel: simdKernel } },
+      ...{ transport, clock, entropy, directory, identityKey, stock: parts.stock },
+      ...{ tools: { keystream: aesKeystream, kernel: simdKernel } },
       get userKey() {
         return userKey();
       },
@@ -218,8 +226,15 @@ export function createClient(parts: ClientParts): Client {
     };
   }
 
+  const stock = createClientStock({ ...parts, user, over: over.signal });
+
   const signalOf = (options: CallOptions) =>
     options.signal === undefined ? over.signal : AbortSignal.any([over.signal, options.signal]);
+
+  const changeOf = (tokenText: string, options: ChangeCallOptions) => {
+    const dealer = dealerChoice(directory, options.dealer ?? settings.dealer);
+    return { tokenText, dealer, onPhase: options.onPhase, signal: signalOf(options) };
+  };
 
   async function depositRepeatable(
     source: MessageSource,
@@ -253,6 +268,7 @@ export function createClient(parts: ClientParts): Client {
       return await deposit(await user(), {
         ...{ ...plan, source: collecting(source), form, signal },
         ...(onProgress === undefined ? {} : { onProgress }),
+        onDeal: () => stock.refill(source.lengthBytes, signal),
         async keepUserShare(tokenId, dealId, share) {
           kept = [tokenId, dealId];
           await shares.keep(tokenId, dealId, share);
@@ -292,6 +308,7 @@ export function createClient(parts: ClientParts): Client {
   return {
     identity: identityOfKey(identityKey.publicKey),
     members: directory,
+    stock: stock.asSeen,
     async deposit(source, options = {}) {
       const signal = signalOf(options);
       if (source instanceof Uint8Array) return await depositRepeatable(bytesSource(source), options, signal);
@@ -332,11 +349,11 @@ export function createClient(parts: ClientParts): Client {
       });
     },
     async refresh(tokenText, options = {}) {
-      return await change(await user(), shares, { tokenText, ...options, signal: signalOf(options) });
+      return await change(await user(), shares, changeOf(tokenText, options));
     },
     async move(tokenText, choice, options = {}) {
       const destination = destinationOf(settings, choice, directory);
-      return await change(await user(), shares, { tokenText, destination, ...options, signal: signalOf(options) });
+      return await change(await user(), shares, { ...changeOf(tokenText, options), destination });
     },
     async repair(tokenText, options = {}) {
       const token = parseTokenText(tokenText);
@@ -391,6 +408,7 @@ export function createClient(parts: ClientParts): Client {
       return { report: reportReceipts(receipts, directory), receipts };
     },
     async close() {
+      await stock.end();
       over.abort(closed());
       await (await connecting?.catch(() => undefined))?.close();
     },

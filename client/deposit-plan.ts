@@ -1,5 +1,5 @@
 /** From settings and flags to the numbers and the candidates of one deposit. */
-import type { Destination, Directory } from "../protocols/custody/client/index.ts";
+import type { DealerChoice, Destination, Directory } from "../protocols/custody/client/index.ts";
 import { MIN_THRESHOLD } from "../protocols/rounds/constants.ts";
 import type { Route } from "../protocols/rounds/descriptor.ts";
 import { IntercloudError } from "../protocols/wire/errors.ts";
@@ -16,14 +16,19 @@ export interface DepositSettings {
   readonly route: Route;
   /** The name of the provider to take as home; the first of the federation file that answers by default. */
   readonly home?: string | undefined;
+  /** Who makes the deal: the name of a dealer, or "self"; any dealer of the federation by default. */
+  readonly dealer?: string | undefined;
 }
 
 /** What was chosen of it. */
 export type DepositChoice = { readonly [Name in keyof DepositSettings]?: DepositSettings[Name] | undefined };
 
-export interface DepositPlan extends Omit<DepositSettings, "home"> {
+export interface DepositPlan extends Omit<DepositSettings, "home" | "dealer"> {
   /** In the order of preference. */
   readonly candidates: readonly PeerName[];
+  /** The home that was chosen, if one was. */
+  readonly home?: PeerName | undefined;
+  readonly dealer?: DealerChoice | undefined;
 }
 
 /** Two of them may be lost, and more than three copies of large bodies cost more than they help. */
@@ -41,15 +46,15 @@ export function withDefaults(chosen: DepositChoice, knownProviders: number): Dep
     copies: chosen.copies ?? Math.min(DEFAULT_COPIES, providers),
     protocol: chosen.protocol ?? 3,
     route: chosen.route ?? "chain",
-    home,
+    ...{ home, dealer: chosen.dealer },
   };
 }
 
-/** @throws IntercloudError WRONG_NUMBERS, UNKNOWN_HOME. */
+/** @throws IntercloudError WRONG_NUMBERS, UNKNOWN_HOME, UNKNOWN_DEALER_NAME. */
 export function depositPlan(
   settings: DepositSettings,
   chosen: DepositChoice,
-  directory: Pick<Directory, "providers" | "nameOf">,
+  directory: Pick<Directory, "providers" | "dealers" | "nameOf">,
 ): DepositPlan {
   const known = directory.providers.length;
   const providers = chosen.providers ?? settings.providers;
@@ -69,8 +74,22 @@ export function depositPlan(
     ...{ providers, threshold, copies },
     protocol: chosen.protocol ?? settings.protocol,
     route: chosen.route ?? settings.route,
-    candidates: homeFirst(directory, chosen.home ?? settings.home),
+    ...homeFirst(directory, chosen.home ?? settings.home),
+    dealer: dealerChoice(directory, chosen.dealer ?? settings.dealer),
   };
+}
+
+/** @throws IntercloudError UNKNOWN_DEALER_NAME. */
+export function dealerChoice(
+  { dealers, nameOf }: Pick<Directory, "dealers" | "nameOf">,
+  name: string | undefined,
+): DealerChoice | undefined {
+  if (name === undefined || name === "self") return name;
+  const found = dealers.find((peer) => nameOf(peer) === name || peer === name);
+  if (found !== undefined) return found;
+  const known = ["self", ...dealers.map(nameOf)].join(", ");
+  const message = `no dealer is called "${name}"; there are ${known}`;
+  throw new IntercloudError("UNKNOWN_DEALER_NAME", "bad-request", message);
 }
 
 /** What a user may choose about a move; what is left out stays as the settings say. */
@@ -85,7 +104,7 @@ export interface MoveChoice extends Pick<DepositChoice, "providers" | "threshold
 export function destinationOf(
   settings: DepositSettings,
   { to = [], without = [], ...chosen }: MoveChoice,
-  directory: Pick<Directory, "providers" | "nameOf">,
+  directory: Pick<Directory, "providers" | "dealers" | "nameOf">,
 ): Destination {
   const named = to.map((name) => providerNamed(directory, name));
   const left = without.map((name) => providerNamed(directory, name));
@@ -108,15 +127,18 @@ function providerNamed({ providers, nameOf }: Pick<Directory, "providers" | "nam
   throw new IntercloudError("UNKNOWN_PROVIDER_NAME", "bad-request", message);
 }
 
-function homeFirst({ providers, nameOf }: Pick<Directory, "providers" | "nameOf">, home: string | undefined) {
-  if (home === undefined) return providers;
+function homeFirst(
+  { providers, nameOf }: Pick<Directory, "providers" | "nameOf">,
+  home: string | undefined,
+): Pick<DepositPlan, "candidates" | "home"> {
+  if (home === undefined) return { candidates: providers, home };
   const first = providers.find((peer) => nameOf(peer) === home || peer === home);
   if (first === undefined) {
     const names = providers.map(nameOf).join(", ");
     const message = `no provider is called "${home}"; the federation file lists ${names}`;
     throw new IntercloudError("UNKNOWN_HOME", "bad-request", message);
   }
-  return [first, ...providers.filter((peer) => peer !== first)];
+  return { candidates: [first, ...providers.filter((peer) => peer !== first)], home: first };
 }
 
 function wrongNumbers(why: string): IntercloudError {

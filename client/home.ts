@@ -4,6 +4,7 @@
  *   identity.json     the identity's key (runtime/key-file), sealed if a passphrase was given
  *   federation.json   the providers and dealers, as who runs the federation hands it out
  *   config.json       what `put` does when it is not told otherwise
+ *   stock/            deals that were fetched ahead, sealed
  *   shares/           the user's shares of Protocol 2 deposits, sealed
  *   deposits/         names of deposited files, for `list`
  *   evidence/         what shows to anybody that a provider or dealer lied
@@ -13,10 +14,12 @@ import { mkdir, stat } from "node:fs/promises";
 import path from "node:path";
 import type { Entropy } from "../protocols/crypto/entropy.ts";
 import { type Signer, signerFromSeed } from "../protocols/crypto/signing.ts";
+import type { DealStock } from "../protocols/dealing/stock.ts";
 import type { SignedFederation } from "../protocols/identity/federation.ts";
 import { identityOfKey } from "../protocols/identity/identity.ts";
 import { IntercloudError } from "../protocols/wire/errors.ts";
 import { createFileAtomic } from "../runtime/atomic-file.ts";
+import { systemClock } from "../runtime/clock.ts";
 import { systemEntropy } from "../runtime/entropy.ts";
 import { readFederation, writeFederation } from "../runtime/federation.ts";
 import { KEY_FILE_SEED_BYTES, readKeyFile, writeKeyFile } from "../runtime/key-file.ts";
@@ -24,6 +27,7 @@ import { type DepositChoice, type DepositSettings, withDefaults } from "./deposi
 import { type HomeConfig, readHomeConfig } from "./home-config.ts";
 import { fileNotes, type Notes } from "./notes.ts";
 import { fileShares, type ShareStore } from "./shares.ts";
+import { fileStock } from "./stock.ts";
 
 /** A home that is ready to be used. */
 export interface Home {
@@ -32,6 +36,7 @@ export interface Home {
   readonly federation: SignedFederation;
   readonly settings: DepositSettings;
   readonly shares: ShareStore;
+  readonly stock: DealStock;
   readonly notes: Notes;
   readonly spoolDirectory: string;
   /** Where evidence against liars is kept. */
@@ -74,17 +79,30 @@ export interface OpenHomeOptions {
   /** Opens the identity's key file, if it is sealed. */
   readonly passphrase?: string | undefined;
   readonly entropy?: Entropy;
+  /** Told of what is wrong in the home and does not keep it from being used. */
+  readonly onWarning?: ((code: string, message: string) => void) | undefined;
 }
+
+/** A few deposits in a row while every dealer is away; each deal waits at its providers for a day, used or not. */
+const DEFAULT_STOCK = 3;
 
 /** @throws IntercloudError NO_HOME, NO_FEDERATION, CONFIG_INVALID, and what reading the key file throws. */
 export async function openHome(directory: string, options: OpenHomeOptions = {}): Promise<Home> {
-  const { passphrase, entropy = systemEntropy } = options;
+  const { passphrase, entropy = systemEntropy, onWarning } = options;
+  const onDamaged = (file: string, error: unknown) => {
+    const why = error instanceof Error ? error.message : String(error);
+    onWarning?.("STOCK_DAMAGED", `${file} cannot be used, and nothing is lost by that: ${why}`);
+  };
   const { federation, config } = await openFederation(directory);
   return await withIdentity(directory, passphrase, (identitySeed) => ({
     directory,
     identityKey: signerFromSeed(identitySeed),
     federation,
     settings: withDefaults(config, federation.providers.length),
+    stock: fileStock({
+      ...{ directory: path.join(directory, "stock"), identitySeed, size: config.stock ?? DEFAULT_STOCK },
+      ...{ clock: systemClock, entropy, onDamaged },
+    }),
     shares: fileShares(path.join(directory, "shares"), identitySeed, entropy),
     notes: fileNotes(path.join(directory, "deposits")),
     spoolDirectory: path.join(directory, "tmp"),

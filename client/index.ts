@@ -6,6 +6,7 @@ export type { Identity } from "../protocols/identity/identity.ts";
 export type { Token } from "../protocols/tokens/token.ts";
 export { IntercloudError } from "../protocols/wire/errors.ts";
 export * from "./client.ts";
+export type { ClientStock, StockLine } from "./client-stock.ts";
 export type { DepositSettings } from "./deposit-plan.ts";
 export type { Decrypted, Encrypted } from "./envelopes.ts";
 export * from "./home.ts";

@@ -28,12 +28,13 @@ export type OpenClientOptions =
 /** Connects when it is first needed. To be closed: `await client.close()`, or `await using`. */
 export function openClient(options: OpenClientOptions): Client {
   const { identityKey, federation, settings, shares, spoolDirectory } = "home" in options ? options.home : options;
+  const stock = "home" in options ? options.home.stock : undefined;
   return createClient({
     ...{ identityKey, spoolDirectory, clock: systemClock, entropy: systemEntropy },
     directory: directoryOf(federation),
     connect: () => connect(federation),
     settings: withDefaults(settings ?? {}, federation.providers.length),
-    shares: shares ?? memoryShares(),
+    ...{ shares: shares ?? memoryShares(), stock },
   });
 }
 

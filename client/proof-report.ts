@@ -1,5 +1,6 @@
 /** What a proof of a deposit says, in plain data: for `verify`, `trace`, and for programs. Needs no network and no home. */
 import { equalBytes } from "../protocols/crypto/digest.ts";
+import { type DealtBy, dealtBy } from "../protocols/custody/dealers.ts";
 import { type CheckedProof, readProof } from "../protocols/custody/proof.ts";
 import type { Token } from "../protocols/tokens/token.ts";
 import { formatTokenText } from "../protocols/tokens/token-text.ts";
@@ -35,7 +36,7 @@ export interface BreakLine {
 }
 
 export interface MembershipLine {
-  /** Whether the dealer and every provider are in the federation file; for receipts, every provider. */
+  /** Whether the dealer (unless it is the owner itself) and every provider are in the federation file; for receipts, every provider. */
   readonly valid: boolean;
   readonly strangers: readonly PeerName[];
 }
@@ -49,6 +50,7 @@ export interface PlaceLine {
   readonly providers: readonly string[];
   readonly threshold: number;
   readonly copies: number;
+  readonly dealtBy: DealtBy;
   /** ISO 8601: when the new home signed for it; null for generation 0. */
   readonly changed: string | null;
 }
@@ -62,6 +64,8 @@ export interface ProofReport {
   /** What the federation calls it; the peer's own name when it is unknown. */
   readonly home: string;
   readonly dealer: string;
+  /** "self": the owner dealt it itself. */
+  readonly dealtBy: DealtBy;
   readonly providers: number;
   readonly threshold: number;
   readonly protocol: Token["protocol"];
@@ -98,7 +102,9 @@ export function reportCheckedProof(proof: CheckedProof, members: Members | undef
   const called = (peer: string): Suspect => ({ provider: known.has(peer) ? members!.nameOf(peer) : null, peer });
   const { placement } = proof;
   const peers = [...new Set([...roster, ...placement.roster])];
-  const dealers = [...new Set([manifest.dealer, placement.manifest.dealer])];
+  // An owner that dealt for itself is no stranger to its own deposit.
+  const others = [manifest, placement.manifest].filter((each) => dealtBy(each, token.owner) === "federation");
+  const dealers = [...new Set(others.map(({ dealer }) => dealer))];
   const federation = members === undefined ? null : membership(members, peers, dealers);
   return {
     valid: chain.valid && federation?.valid !== false,
@@ -107,6 +113,7 @@ export function reportCheckedProof(proof: CheckedProof, members: Members | undef
     owner: token.owner,
     home: called(token.home).provider ?? token.home,
     dealer: called(manifest.dealer).provider ?? manifest.dealer,
+    dealtBy: dealtBy(manifest, token.owner),
     providers: token.providers,
     threshold: token.threshold,
     protocol: token.protocol,
@@ -135,11 +142,11 @@ export function reportCheckedProof(proof: CheckedProof, members: Members | undef
   };
 }
 
-function placeLine({ placement, change }: CheckedProof, nameOf: (peer: PeerName) => string): PlaceLine {
+function placeLine({ placement, change, terms }: CheckedProof, nameOf: (peer: PeerName) => string): PlaceLine {
   const { generation, roster, manifest, copies } = placement;
   return {
     ...{ generation, home: nameOf(roster[0] ?? ""), providers: roster.map(nameOf) },
-    ...{ threshold: manifest.threshold, copies },
+    ...{ threshold: manifest.threshold, copies, dealtBy: dealtBy(manifest, terms.token.owner) },
     changed: change === undefined ? null : iso(change.keeping.timeMs),
   };
 }

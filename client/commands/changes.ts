@@ -14,6 +14,7 @@ import {
 } from "../../runtime/command.ts";
 import type { Client } from "../client.ts";
 import { writeOutput } from "../output-file.ts";
+import { DEALER_OPTION } from "./deposit-options.ts";
 import { listed, warn, withClient } from "./shared.ts";
 
 export const TOKEN_OR_ALL: ArgumentSpec = {
@@ -23,6 +24,7 @@ export const TOKEN_OR_ALL: ArgumentSpec = {
 };
 export const CHANGE_OPTIONS: readonly OptionSpec[] = [
   { name: "all", summary: "all deposits of this home's identity, one after another" },
+  DEALER_OPTION,
   { name: "receipts", value: "FILE", summary: "write what the providers signed about it (one deposit only)" },
 ];
 

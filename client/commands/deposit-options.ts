@@ -14,6 +14,12 @@ import type { Notes } from "../notes.ts";
 import type { Members } from "../proof-report.ts";
 import { warn } from "./shared.ts";
 
+export const DEALER_OPTION: OptionSpec = {
+  name: "dealer",
+  value: "NAME",
+  summary: "the dealer to ask; self: deal it here, with no dealer (default: any of the federation)",
+};
+
 export const DEPOSIT_OPTIONS: readonly OptionSpec[] = [
   {
     name: "protocol",
@@ -42,6 +48,7 @@ export const DEPOSIT_OPTIONS: readonly OptionSpec[] = [
     parse: integerBetween(1, MAX_PROVIDERS),
     summary: "how many of them keep the ciphertext (default 3)",
   },
+  DEALER_OPTION,
 ];
 
 export function choiceOf(context: CommandContext): DepositChoice {
@@ -51,6 +58,7 @@ export function choiceOf(context: CommandContext): DepositChoice {
     providers: numberOption(context, "providers"),
     threshold: numberOption(context, "threshold"),
     copies: numberOption(context, "copies"),
+    dealer: textOption(context, "dealer"),
     protocol: protocol === 1 || protocol === 2 || protocol === 3 ? protocol : undefined,
     route: route === "chain" || route === "fanout" ? route : undefined,
   };
@@ -65,6 +73,7 @@ export function depositedFields({ tokenText, token }: Deposited, members: Member
     owner,
     home: members.nameOf(token.home),
     ...{ providers, threshold, protocol, route, lengthBytes, copies },
+    dealtBy: token.dealer ?? "federation",
     time: new Date(token.createdAtMs).toISOString(),
   };
 }

@@ -1,5 +1,12 @@
 import { MAX_PROVIDERS, MIN_THRESHOLD } from "../../protocols/rounds/constants.ts";
-import { type Command, integerBetween, listOption, numberOption, usageError } from "../../runtime/command.ts";
+import {
+  type Command,
+  integerBetween,
+  listOption,
+  numberOption,
+  textOption,
+  usageError,
+} from "../../runtime/command.ts";
 import { CHANGE_OPTIONS, runChanges, TOKEN_OR_ALL } from "./changes.ts";
 import { PASSPHRASE_OPTION } from "./shared.ts";
 
@@ -37,7 +44,7 @@ export const command: Command = {
     PASSPHRASE_OPTION,
   ],
   async run(context) {
-    const { signal } = context;
+    const options = { signal: context.signal, dealer: textOption(context, "dealer") };
     const choice = {
       ...{ to: listOption(context, "to"), without: listOption(context, "without") },
       providers: numberOption(context, "providers"),
@@ -48,6 +55,6 @@ export const command: Command = {
     if (choice.to.length + choice.without.length === 0 && numbers.every((each) => each === undefined)) {
       throw usageError("say where to: --to, --without, --providers, --threshold or --copies");
     }
-    await runChanges(context, context.args[0], (client, token) => client.move(token, choice, { signal }));
+    await runChanges(context, context.args[0], (client, token) => client.move(token, choice, options));
   },
 };

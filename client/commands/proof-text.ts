@@ -12,13 +12,18 @@ export function verifyText(report: ProofReport): string {
     ["deposit", `${bytesText(report.lengthBytes)} (${report.lengthBytes} bytes), ${report.time}`],
     ["token", report.token],
     ["owner", report.owner],
-    ["dealer", report.dealer],
+    ["dealer", dealerText(report)],
     ["chain", `${valid} of ${report.providers} links valid${report.firstBreak === null ? ", in order" : ""}`],
     ...placeText(report),
     ["federation", federationText(report)],
     ["verdict", report.valid ? "valid" : "NOT VALID"],
   ];
   return tableText(fields) + (report.firstBreak === null ? "" : breakText(report.firstBreak));
+}
+
+/** Who dealt it at first. */
+export function dealerText({ dealtBy, dealer }: ProofReport): string {
+  return dealtBy === "self" ? "self: the owner dealt it" : dealer;
 }
 
 export function traceText(report: ProofReport): string {
@@ -33,7 +38,8 @@ export function traceText(report: ProofReport): string {
   ]);
   const kept = report.keeping === null ? "nothing" : shortDigest(report.keeping.digestKept);
   const broken = report.firstBreak === null ? "the chain is whole\n" : breakText(report.firstBreak);
-  return `${tableText([header, ...rows])}${report.home} keeps ${kept}\n${broken}${federationText(report)}\n`;
+  const dealt = `dealt by ${dealerText(report)}\n`;
+  return `${dealt}${tableText([header, ...rows])}${report.home} keeps ${kept}\n${broken}${federationText(report)}\n`;
 }
 
 /** @throws IntercloudError CHAIN_BROKEN, NOT_MEMBERS: exit code 5, after the report was printed. */
@@ -54,13 +60,16 @@ export function failWhenBroken({ firstBreak, federation }: ProofReport): void {
 /** Nothing while the deposit is as it was made. */
 function placeText({ place }: ProofReport): string[][] {
   if (place.changed === null) return [];
-  const { generation, changed, threshold, providers } = place;
-  return [["now", `generation ${generation} since ${changed}: ${threshold} of ${providers.join(", ")}`]];
+  const { generation, changed, threshold, providers, dealtBy } = place;
+  const dealt = dealtBy === "self" ? "; the owner dealt it" : "";
+  return [["now", `generation ${generation} since ${changed}: ${threshold} of ${providers.join(", ")}${dealt}`]];
 }
 
-function federationText({ federation }: ProofReport): string {
+function federationText({ federation, dealtBy, place }: ProofReport): string {
   if (federation === null)
     return "not checked: there is no federation file here, so these are the signatures of unknown peers";
+  if (federation.valid && dealtBy === "self" && place.dealtBy === "self")
+    return "all providers are members of our federation; no dealer took part";
   if (federation.valid) return "the dealer and all providers are members of our federation";
   return `NOT MEMBERS of our federation: ${federation.strangers.join(", ")}`;
 }

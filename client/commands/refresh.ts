@@ -1,4 +1,4 @@
-import type { Command } from "../../runtime/command.ts";
+import { type Command, textOption } from "../../runtime/command.ts";
 import { CHANGE_OPTIONS, runChanges, TOKEN_OR_ALL } from "./changes.ts";
 import { PASSPHRASE_OPTION } from "./shared.ts";
 
@@ -8,7 +8,7 @@ export const command: Command = {
   arguments: [TOKEN_OR_ALL],
   options: [...CHANGE_OPTIONS, PASSPHRASE_OPTION],
   async run(context) {
-    const { signal } = context;
-    await runChanges(context, context.args[0], (client, token) => client.refresh(token, { signal }));
+    const options = { signal: context.signal, dealer: textOption(context, "dealer") };
+    await runChanges(context, context.args[0], (client, token) => client.refresh(token, options));
   },
 };

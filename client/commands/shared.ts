@@ -26,7 +26,8 @@ export async function withClient<T>(
   context: CommandContext,
   use: (client: Client, home: Home) => Promise<T>,
 ): Promise<T> {
-  const home = await openHome(context.home, { passphrase: await passphraseOf(context) });
+  const onWarning = (code: string, message: string) => void warn(context, code, message);
+  const home = await openHome(context.home, { passphrase: await passphraseOf(context), onWarning });
   const client = openClient({ home });
   try {
     return await use(client, home);

@@ -3,7 +3,7 @@ import { type Command, textOption, writeJson, writeText } from "../../runtime/co
 import { checkOutput, writeOutput } from "../output-file.ts";
 import { expiryText, isoOrNull } from "./expiry.ts";
 import { grantJson, grantsTable } from "./grants-text.ts";
-import { failWhenBroken } from "./proof-text.ts";
+import { dealerText, failWhenBroken } from "./proof-text.ts";
 import { oneChunk, PASSPHRASE_OPTION, tokenArgument, withClient } from "./shared.ts";
 import { bytesText, printable, tableText } from "./text.ts";
 
@@ -38,6 +38,7 @@ export const command: Command = {
           ["name", printable(name ?? "-")],
           ["owner", report.owner],
           ["home", report.place.home],
+          ["dealer", dealerText(report)],
           ["time", report.time],
           ["length", `${bytesText(report.lengthBytes)} (${report.lengthBytes} bytes)`],
           ["protocol", `${report.protocol}, ${report.form}, deposited by ${report.route}`],

@@ -79,6 +79,24 @@ test("any three of five open it; with two it is exit code 4", async () => {
   await user.testnet("start", "provider-1", "provider-4", "provider-5");
 });
 
+test("with every dealer dead encrypt goes on with the deals in stock, and put with what its user deals itself", async () => {
+  expect((await user.run(["stock", "fill"])).stdout).toMatch(/^fetched [0-3], 3 in stock\n$/);
+  await user.testnet("kill", "dealer-1");
+  await expectDecrypted(await encrypt(message), message);
+  const { deals, size } = JSON.parse((await user.run(["stock", "show", "--json"])).stdout);
+  expect({ deals: deals.length, size }).toEqual({ deals: 2, size: 3 });
+  expect((await user.run(["stock", "drop"])).stdout).toBe("dropped 2\n");
+  const none = await user.run(["encrypt"], { stdin: message });
+  expectFailure(none, 4, "NO_DEAL");
+  expect(none.stderr).toContain("--dealer self");
+  const token = await user.put(message, "--dealer", "self");
+  await user.expectBack(token, message);
+  const { stdout } = await user.run(["verify", token]);
+  expect(stdout).toMatch(/^dealer +self: the owner dealt it$/m);
+  expect(stdout).toMatch(/^verdict +valid$/m);
+  await user.testnet("start", "dealer-1");
+});
+
 test("from file to file, of mode 0600, with what --json says, and list knows its name", async () => {
   const folder = path.join(directory, "files");
   await mkdir(folder);

@@ -192,9 +192,9 @@ test("too many liars: an error that names them, and nothing wrong is released", 
 });
 
 describe("evidence", () => {
-  async function realEvidence(): Promise<Uint8Array> {
+  async function realEvidence(dealer?: "self"): Promise<Uint8Array> {
     const { begin } = await worldWithLiars({ 1: "layer" }, 3);
-    const { tokenText } = await world.put(SHORT, { threshold: 3, copies: 1 });
+    const { tokenText } = await world.put(SHORT, { threshold: 3, copies: 1, dealer });
     await begin();
     const warnings: RetrieveWarning[] = [];
     await world.get(tokenText, { onWarning: (warning) => void warnings.push(warning) }).catch(() => {});
@@ -241,6 +241,12 @@ describe("evidence", () => {
     const strangers: Court = { ...court(), agreementKeyOf: () => undefined };
     expect(() => verifyEvidence(evidence, strangers)).toThrow(/federation/);
     expect(() => verifyEvidence(evidence, { ...court(), isDealer: () => false })).toThrow(/federation/);
+  });
+
+  it("counts for what its owner dealt itself, too, and takes no dealer", async () => {
+    const evidence = await realEvidence("self");
+    const accused = world.providers[0]!.peer;
+    expect(verifyEvidence(evidence, { ...court(), isDealer: () => false })).toMatchObject({ accused });
   });
 
   it("against a right answer shows nothing", async () => {

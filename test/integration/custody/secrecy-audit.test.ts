@@ -79,6 +79,23 @@ test.each(SIZES)("Protocol 2, n=$n t=$t: t providers are needed", async ({ n, t 
   expect(learns(links, [0])).toBe(false);
 });
 
+/** Who deals changes nothing in a round, so the smaller ones are enough. */
+test.each(SIZES.filter(({ n }) => n <= 5))(
+  "dealt by the user itself and refreshed by itself, n=$n t=$t: t providers are needed",
+  async ({ n, t }) => {
+    audit = await startAudit({ providers: n });
+    const { world, message } = audit;
+    const { tokenText } = await world.put(message, { threshold: t, copies: n, dealer: "self" });
+    audit.settle();
+    await world.change(tokenText, { dealer: "self" });
+    audit.settle();
+    expect(await world.get(tokenText)).toEqual(message);
+    const { providers, links } = audit.views();
+    expect(smallestCoalition(providers, [0])).toHaveLength(t);
+    expect(learns(links, [0])).toBe(false);
+  },
+);
+
 test.each(SIZES.filter(({ n }) => n <= 5))("Protocol 1, n=$n t=$t: t providers are needed", async ({ n, t }) => {
   audit = await startAudit({ providers: n });
   const { world, message } = audit;

@@ -1,7 +1,11 @@
 import { expect, test } from "vitest";
 import { depositPlan, withDefaults } from "../../../client/deposit-plan.ts";
 
-const directory = { providers: ["p1", "p2", "p3", "p4", "p5"], nameOf: (peer: string) => `name-of-${peer}` };
+const directory = {
+  providers: ["p1", "p2", "p3", "p4", "p5"],
+  dealers: ["dealer-peer"],
+  nameOf: (peer: string) => `name-of-${peer}`,
+};
 const settings = withDefaults({ threshold: 3 }, 5);
 
 test("what is chosen comes before what the home says", () => {
