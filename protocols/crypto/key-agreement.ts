@@ -29,6 +29,18 @@ export function agreementKeyFromSeed(seed: Uint8Array): AgreementKey {
   };
 }
 
+/** A new seed in its one form: five bits of a private key do not matter, and have fixed values here (RFC 7748 section 5). */
+export function newAgreementSeed(entropy: Entropy): Uint8Array {
+  const seed = entropy(AGREEMENT_KEY_BYTES);
+  seed[0]! &= 0xf8;
+  seed[31]! = (seed[31]! & 0x7f) | 0x40;
+  return seed;
+}
+
+export function isAgreementSeed(seed: Uint8Array): boolean {
+  return seed.length === AGREEMENT_KEY_BYTES && (seed[0]! & 0x07) === 0 && (seed[31]! & 0xc0) === 0x40;
+}
+
 export function newAgreementKey(entropy: Entropy): AgreementKey {
   return agreementKeyFromSeed(entropy(AGREEMENT_KEY_BYTES));
 }

@@ -8,7 +8,7 @@
 import * as v from "valibot";
 import { bodyDigest, digestOfBlocks } from "../crypto/block-digest.ts";
 import { DIGEST_BYTES, equalBytes } from "../crypto/digest.ts";
-import { AGREEMENT_KEY_BYTES, agreementKeyFromSeed } from "../crypto/key-agreement.ts";
+import { AGREEMENT_KEY_BYTES, agreementKeyFromSeed, isAgreementSeed } from "../crypto/key-agreement.ts";
 import type { Keystream } from "../crypto/keystream.ts";
 import { SIGNATURE_BYTES } from "../crypto/signing.ts";
 import { entryOfPeer } from "../dealing/manifest.ts";
@@ -154,7 +154,8 @@ function showsAnswer(evidence: EvidenceOf<"wrong-answer">, { placement, terms }:
   if (!isAnswerSigned(accused, { roundHash, keepingDigest, offsetBytes, digest }, signature)) return false;
   const own = agreementKeyFromSeed(evidence.secret);
   const agreementKey = court.agreementKeyOf(accused);
-  if (agreementKey === undefined || !equalBytes(own.publicKey, descriptor.userKey)) return false;
+  if (agreementKey === undefined || !isAgreementSeed(evidence.secret) || !equalBytes(own.publicKey, descriptor.userKey))
+    return false;
   if (!isShareOf(evidence.share, member.point, placement)) return false;
   const expected = court
     .keystream(maskKey(own, agreementKey, member, roundHash), offsetBytes)

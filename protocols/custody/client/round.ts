@@ -1,6 +1,6 @@
 /** One retrieval round: asks the chosen providers, adds up what they send, and takes the masks off. */
 import { bodyDigest } from "../../crypto/block-digest.ts";
-import { AGREEMENT_KEY_BYTES, agreementKeyFromSeed } from "../../crypto/key-agreement.ts";
+import { agreementKeyFromSeed, newAgreementSeed } from "../../crypto/key-agreement.ts";
 import { release } from "../../crypto/release.ts";
 import { NONCE_BYTES } from "../../rounds/constants.ts";
 import { descriptorHash, encodeDescriptor, type RoundDescriptor, type Route } from "../../rounds/descriptor.ts";
@@ -98,7 +98,7 @@ export interface Round {
 
 /** Nothing is asked before `bytes` is read. */
 export function openRound(user: CustodyUser, located: Located, plan: RoundPlan, signal: AbortSignal): Round {
-  const secret = user.entropy(AGREEMENT_KEY_BYTES);
+  const secret = newAgreementSeed(user.entropy);
   const descriptor = makeDescriptor(user, located, plan, agreementKeyFromSeed(secret).publicKey);
   const encoded = encodeDescriptor(descriptor);
   const answers = new Map<PeerName, SignedBlock>();

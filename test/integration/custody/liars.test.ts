@@ -213,6 +213,7 @@ describe("evidence", () => {
       { digest: flip(fields.digest) },
       { signature: flip(fields.signature) },
       { secret: flip(fields.secret) },
+      { secret: fields.secret.map((byte, i) => (i === 0 ? byte | 1 : byte)) },
       { offsetBytes: 1 },
       { lengthBytes: fields.lengthBytes - 1 },
       { request: flip(fields.request) },
