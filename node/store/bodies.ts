@@ -71,10 +71,13 @@ export async function openBodies(directory: string, room: RoomGuard): Promise<Op
   return { store, removedPartial: leftover.length };
 }
 
+export function checkBodyName(name: string): void {
+  if (NAME_PATTERN.test(name)) return;
+  throw new IntercloudError("BAD_BODY_NAME", "bad-request", "a body's name is 1 to 128 of 0-9, a-z and -");
+}
+
 function pathOf(directory: string, name: string): string {
-  if (!NAME_PATTERN.test(name)) {
-    throw new IntercloudError("BAD_BODY_NAME", "bad-request", "a body's name is 1 to 128 of 0-9, a-z and -");
-  }
+  checkBodyName(name);
   return join(directory, name);
 }
 

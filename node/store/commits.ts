@@ -3,13 +3,15 @@
  * disk was busy goes into one batch together, so many callers share the price of one sync.
  */
 import { checkedEvent } from "../../protocols/audit/index.ts";
-import type { Change } from "../../protocols/storage/index.ts";
+import { type Change, MAX_INLINE_BODY_BYTES } from "../../protocols/storage/index.ts";
 import { IntercloudError } from "../../protocols/wire/errors.ts";
 import type { Anchor } from "./anchor.ts";
 import type { AuditWriter } from "./audit-log.ts";
+import { checkBodyName } from "./bodies.ts";
 import type { RoomGuard } from "./disk.ts";
 import { storeClosed, storeDamaged, storeErrorFrom } from "./errors.ts";
 import { decodeHead, encodeHead, equalHeads, type Head, nextHead, type SealedChange } from "./head.ts";
+import { inlineBodyKey } from "./inline-bodies.ts";
 import type { Records } from "./records.ts";
 import { openValue, type StoreKeys, sealValue } from "./sealing.ts";
 
@@ -221,7 +223,15 @@ export function checkKey(key: string): void {
   );
 }
 
-function sealChange(keys: StoreKeys, change: Exclude<Change, { kind: "append" }>): SealedChange {
+function bodyPut({ name, bytes }: Extract<Change, { kind: "body" }>): Extract<Change, { kind: "put" }> {
+  checkBodyName(name);
+  if (bytes.length <= MAX_INLINE_BODY_BYTES) return { kind: "put", key: inlineBodyKey(name), value: bytes };
+  const message = `a body of more than ${MAX_INLINE_BODY_BYTES} bytes is written to a file`;
+  throw new IntercloudError("BODY_TOO_LONG", "internal", message);
+}
+
+function sealChange(keys: StoreKeys, asked: Exclude<Change, { kind: "append" }>): SealedChange {
+  const change = asked.kind === "body" ? bodyPut(asked) : asked;
   checkKey(change.key);
   if (change.kind === "delete") return { key: change.key, sealed: undefined };
   return { key: change.key, sealed: sealValue(keys.seal, recordName(change.key), change.value) };

@@ -36,6 +36,7 @@ import {
   writeUnfinishedFormat,
 } from "./format.ts";
 import { EMPTY_HEAD, encodeHead, type Head, recordTerm } from "./head.ts";
+import { withInlineBodies } from "./inline-bodies.ts";
 import { openRecords, RECORDS_FOLDER, type Records } from "./records.ts";
 import {
   deriveStoreKeys,
@@ -222,8 +223,10 @@ async function assemble(options: StoreOptions, parts: Parts): Promise<OpenStore>
     return value;
   };
 
-  return {
-    bodies: bodies.store,
+  const store: OpenStore = {
+    get bodies() {
+      return allBodies;
+    },
     get recordCount() {
       return commits.head.count;
     },
@@ -267,4 +270,6 @@ async function assemble(options: StoreOptions, parts: Parts): Promise<OpenStore>
       return closing;
     },
   };
+  const allBodies = withInlineBodies(bodies.store, store);
+  return store;
 }

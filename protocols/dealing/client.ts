@@ -11,7 +11,13 @@ import type { CborValue } from "../wire/codec.ts";
 import { IntercloudError } from "../wire/errors.ts";
 import { parseShape } from "../wire/shape.ts";
 import type { Channel, PeerName, Transport } from "../wire/transport.ts";
-import { DEAL_REQUEST_LIFETIME_MS, DEALING_PROTOCOL, OPEN_TIMEOUT_MS } from "./constants.ts";
+import {
+  DEAL_REQUEST_LIFETIME_MS,
+  DEALING_PROTOCOL,
+  MAX_INLINE_CORRECTION_BYTES,
+  OPEN_TIMEOUT_MS,
+  SHORT_DEAL_TIMEOUT_MS,
+} from "./constants.ts";
 import { checkManifest, type Manifest, providersOf, userEntry } from "./manifest.ts";
 import { dealProgressShape, dealResultShape, sealedSeedContext } from "./messages.ts";
 import { checkThreshold } from "./points.ts";
@@ -45,7 +51,7 @@ export interface FreshDeal {
  * WRONG_DEAL when the dealer signed something else than was asked for, CANCELLED, UNREACHABLE, TIMEOUT, BAD_THRESHOLD.
  */
 export async function requestDeal(options: RequestDealOptions): Promise<FreshDeal> {
-  const { transport, dealer, session, clock, entropy, threshold, providers, lengthBytes, signal } = options;
+  const { dealer, session, clock, entropy, threshold, providers, lengthBytes } = options;
   checkThreshold(threshold, providers.length);
   const ephemeral = newAgreementKey(entropy);
   const request = signRequest({
@@ -56,9 +62,7 @@ export async function requestDeal(options: RequestDealOptions): Promise<FreshDea
     lifetimeMs: DEAL_REQUEST_LIFETIME_MS,
     entropy,
   });
-  const openOptions = { timeoutMs: OPEN_TIMEOUT_MS, signal };
-  const channel = await transport.open(dealer, DEALING_PROTOCOL, "deal", { request }, openOptions);
-  const answer = await aborting(channel, signal, () => receiveResult(channel, options.onProgress));
+  const answer = await (lengthBytes <= MAX_INLINE_CORRECTION_BYTES ? askShort : askByChannel)(options, request);
   const manifest = checkManifest(answer.manifest);
   checkAsAsked(options, manifest);
   const { point, digest } = userEntry(manifest);
@@ -67,6 +71,21 @@ export async function requestDeal(options: RequestDealOptions): Promise<FreshDea
     throw wrongDeal(dealer, "our share is not the one that it signed");
   }
   return { manifestBytes: answer.manifest, manifest, userSeed };
+}
+
+async function askShort({ transport, dealer, signal }: RequestDealOptions, request: Uint8Array) {
+  const options = { timeoutMs: SHORT_DEAL_TIMEOUT_MS, signal };
+  return parseShape(
+    dealResultShape,
+    await transport.ask(dealer, DEALING_PROTOCOL, "deal-short", { request }, options),
+    "deal",
+  );
+}
+
+async function askByChannel({ transport, dealer, signal, onProgress }: RequestDealOptions, request: Uint8Array) {
+  const openOptions = { timeoutMs: OPEN_TIMEOUT_MS, signal };
+  const channel = await transport.open(dealer, DEALING_PROTOCOL, "deal", { request }, openOptions);
+  return await aborting(channel, signal, () => receiveResult(channel, onProgress));
 }
 
 async function receiveResult(channel: Channel, onProgress: RequestDealOptions["onProgress"]) {

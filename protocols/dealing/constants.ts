@@ -39,6 +39,8 @@ export const MAX_SELF_DEALT_HASHES = 4;
 
 /** Time for one small request to a provider, which has to sync its disk before it answers. */
 export const PROVIDER_TIMEOUT_MS = 30_000;
+/** For a user that asks for a short deal: what the dealer waits for its providers, and a little for the way. */
+export const SHORT_DEAL_TIMEOUT_MS = PROVIDER_TIMEOUT_MS + 5_000;
 /** Asking providers to forget a failed deal is a courtesy (they sweep it anyway); the user does not wait long for it. */
 export const FORGET_TIMEOUT_MS = 3_000;
 /** Time until a channel for a payload stands. */

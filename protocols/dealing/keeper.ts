@@ -13,7 +13,7 @@ import { openSealed } from "../crypto/sealed-box.ts";
 import { CLOCK_SKEW_MS } from "../identity/constants.ts";
 import { createReplayGuard, type ReplayGuard } from "../identity/replay-guard.ts";
 import { shareBlockDigests, shareDigest } from "../rounds/share.ts";
-import type { Store } from "../storage/index.ts";
+import { bodyChanges, MAX_INLINE_BODY_BYTES, type Store } from "../storage/index.ts";
 import type { Clock } from "../wire/clock.ts";
 import type { CborValue } from "../wire/codec.ts";
 import { IntercloudError } from "../wire/errors.ts";
@@ -224,12 +224,14 @@ async function keepDelivered(
       peers: [manifest.dealer],
     });
   }
-  if (delivery.correction !== null) {
+  const { correction } = delivery;
+  if (correction !== null && correction.length > MAX_INLINE_BODY_BYTES) {
+    // So that the sweep finds the file if we die before the record is there.
     const { lengthBytes, dealer } = manifest;
     const stagedAtMs = keeper.clock.nowMs();
     await store.commit([stagingChange(dealId, { dealer, lengthBytes, stagedAtMs, digest: null })]);
-    await store.bodies.write(correctionName(dealId), onceOf(delivery.correction));
   }
+  const body = correction === null ? [] : await bodyChanges(store, correctionName(dealId), correction);
   const record: HeldDeal = {
     dealId,
     manifest: delivery.manifest,
@@ -242,7 +244,7 @@ async function keepDelivered(
   };
   const { dealer, lengthBytes, expiresAtMs } = manifest;
   const dealt = auditChange({ kind: "dealt", dealId, dealer, point: entry.point, lengthBytes, expiresAtMs });
-  await store.commit([heldDealChange(record), openDealChange(dealId), unstagedChange(dealId), dealt]);
+  await store.commit([heldDealChange(record), openDealChange(dealId), unstagedChange(dealId), ...body, dealt]);
   keeper.unbound.settle(dealId, entry.corrected ? lengthBytes : 0);
   seed.fill(0);
 }

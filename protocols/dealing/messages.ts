@@ -3,6 +3,7 @@
  * message in each direction.
  *
  *   user -> dealer     channel deal        header { request }, answers { dealtBytes }*, { manifest, sealedSeed }
+ *   user -> dealer     ask     deal-short  { request } -> { manifest, sealedSeed }
  *   dealer -> provider ask     prepare     { dealId, lengthBytes, point, corrected, sealedSeed } -> {}
  *   dealer -> provider channel correction  header { dealId, lengthBytes, point, sealedSeed } and a body, answer { digest }
  *   dealer -> provider ask     deliver     { manifest, sealedSeed, correction } -> {}

@@ -1,5 +1,6 @@
 /** How many deals run at a time, in all and for one identity. */
 import { IntercloudError } from "../wire/errors.ts";
+import { MAX_INLINE_CORRECTION_BYTES } from "./constants.ts";
 
 export interface DealLimits {
   /** Each deal in progress takes up to MAX_DEAL_MEMORY_BYTES and one stream to each provider. */
@@ -12,27 +13,30 @@ export interface DealLimits {
 
 export interface DealQuota {
   /** @returns the function that gives the place back. @throws IntercloudError BUSY. */
-  enter(identity: string): () => void;
+  enter(identity: string, lengthBytes: number): () => void;
 }
 
 const RETRY_AFTER_MS = 1_000;
+/** What is short takes no stream to anybody and next to no memory: sixteen of them count as one. */
+const SHORT_WEIGHT = 1 / 16;
 
 export function createDealQuota(limits: DealLimits): DealQuota {
   const runningOf = new Map<string, number>();
   let running = 0;
   return {
-    enter(identity) {
+    enter(identity, lengthBytes) {
       const own = runningOf.get(identity) ?? 0;
-      if (running >= limits.maxDeals || own >= limits.maxDealsPerIdentity) {
+      const weight = lengthBytes <= MAX_INLINE_CORRECTION_BYTES ? SHORT_WEIGHT : 1;
+      if (running + weight > limits.maxDeals || own + weight > limits.maxDealsPerIdentity) {
         throw new IntercloudError("BUSY", "busy", "the dealer makes as many deals as it can; try again soon", {
           retryAfterMs: RETRY_AFTER_MS,
         });
       }
-      running++;
-      runningOf.set(identity, own + 1);
+      running += weight;
+      runningOf.set(identity, own + weight);
       return () => {
-        running--;
-        const left = (runningOf.get(identity) ?? 1) - 1;
+        running -= weight;
+        const left = (runningOf.get(identity) ?? weight) - weight;
         if (left === 0) runningOf.delete(identity);
         else runningOf.set(identity, left);
       };

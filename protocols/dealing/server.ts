@@ -12,9 +12,9 @@ import { IntercloudError, type Status } from "../wire/errors.ts";
 import { parseShape } from "../wire/shape.ts";
 import { tellProgress } from "../wire/tell-progress.ts";
 import type { Channel, Context, Handlers, Transport } from "../wire/transport.ts";
-import { PROGRESS_INTERVAL_MS } from "./constants.ts";
+import { MAX_INLINE_CORRECTION_BYTES, PROGRESS_INTERVAL_MS } from "./constants.ts";
 import type { Recipient } from "./hand-out.ts";
-import { makeDeal } from "./make-deal.ts";
+import { type MakeDealOptions, makeDeal } from "./make-deal.ts";
 import type { ProviderDirectory } from "./members.ts";
 import { type DealRequest, dealHeaderShape, dealRequestShape, sealedSeedContext } from "./messages.ts";
 import { checkThreshold, userPoint } from "./points.ts";
@@ -46,6 +46,7 @@ export interface DealOutcome {
 export function createDealServer(options: DealServerOptions): Handlers {
   const quota = createDealQuota(options.limits);
   return {
+    asks: { "deal-short": (body, { signal }) => answerShortDeal(options, quota, body, signal) },
     channels: { deal: (channel, header, context) => answerDeal(options, quota, channel, header, context) },
   };
 }
@@ -55,18 +56,58 @@ async function answerDeal(
   quota: DealQuota,
   channel: Channel,
   header: CborValue,
-  context: Context,
+  { signal }: Context,
 ): Promise<void> {
+  let dealtBytes = 0;
+  const progress = tellProgress(options.clock, channel, PROGRESS_INTERVAL_MS, () => ({ dealtBytes }));
+  const onProgress = (bytes: number) => {
+    dealtBytes = bytes;
+  };
+  try {
+    await asked(options, quota, header, async (request, recipients) => {
+      await makeFor(options, request, recipients, { signal, onProgress }, async (result) => {
+        await progress.stop();
+        await channel.sendMessage(result);
+      });
+    });
+  } finally {
+    await progress.stop();
+  }
+}
+
+/** Nothing of it needs a stream: one question, one answer. */
+async function answerShortDeal(
+  options: DealServerOptions,
+  quota: DealQuota,
+  body: CborValue,
+  signal: AbortSignal,
+): Promise<CborValue> {
+  return await asked(options, quota, body, async (request, recipients) => {
+    if (request.lengthBytes > MAX_INLINE_CORRECTION_BYTES) {
+      throw new IntercloudError("TOO_LONG", "bad-request", "this deal is not short; ask for it by a channel");
+    }
+    return await makeFor(options, request, recipients, { signal, onProgress: () => {} }, async (result) => result);
+  });
+}
+
+/** Checks who asks for what, and makes it while there is room. */
+async function asked<T>(
+  options: DealServerOptions,
+  quota: DealQuota,
+  message: CborValue,
+  make: (request: DealRequest, recipients: readonly Recipient[]) => Promise<T>,
+): Promise<T> {
   const startedAtMs = options.clock.nowMs();
-  const checked = checkRequest(parseShape(dealHeaderShape, header, "deal").request, "deal", startedAtMs);
+  const checked = checkRequest(parseShape(dealHeaderShape, message, "deal").request, "deal", startedAtMs);
   const request = parseShape(dealRequestShape, checked.content, "deal request");
   const recipients = recipientsOf(options, request);
-  const leave = quota.enter(checked.identity);
+  const leave = quota.enter(checked.identity, request.lengthBytes);
   let result: DealOutcome["result"] = "internal";
   try {
     options.replayGuard.admit(checked, startedAtMs);
-    await answerWithDeal(options, request, recipients, channel, context.signal);
+    const made = await make(request, recipients);
     result = "ok";
+    return made;
   } catch (error) {
     if (error instanceof IntercloudError) result = error.status;
     throw error;
@@ -80,33 +121,27 @@ async function answerDeal(
   }
 }
 
-/** Makes the deal and answers the user with manifest and seed. */
-async function answerWithDeal(
+/** What the user is told of a deal. */
+interface DealResult extends Readonly<Record<string, CborValue>> {
+  readonly manifest: Uint8Array;
+  readonly sealedSeed: Uint8Array;
+}
+
+/** Makes the deal and lends what the user is told to `tell`; the deal stands when that resolves. */
+async function makeFor<T>(
   options: DealServerOptions,
   { threshold, lengthBytes, ephemeralKey }: DealRequest,
   recipients: readonly Recipient[],
-  channel: Channel,
-  signal: AbortSignal,
-): Promise<void> {
-  let dealtBytes = 0;
-  const progress = tellProgress(options.clock, channel, PROGRESS_INTERVAL_MS, () => ({ dealtBytes }));
-  const onProgress = (bytes: number) => {
-    dealtBytes = bytes;
-  };
+  control: Pick<MakeDealOptions, "signal" | "onProgress">,
+  tell: (result: DealResult) => Promise<T>,
+): Promise<T> {
   const { dealLifetimeMs: lifetimeMs } = options.limits;
-  try {
-    await makeDeal(
-      { ...options, threshold, lengthBytes, recipients, lifetimeMs, signal, onProgress },
-      async ({ dealId, manifestBytes, userSeed }) => {
-        await progress.stop();
-        const context = sealedSeedContext(dealId, userPoint(recipients.length));
-        const sealedSeed = sealTo(ephemeralKey, context, userSeed, options.entropy);
-        await channel.sendMessage({ manifest: manifestBytes, sealedSeed });
-      },
-    );
-  } finally {
-    await progress.stop();
-  }
+  const asked = { ...options, ...control, threshold, lengthBytes, recipients, lifetimeMs };
+  return await makeDeal(asked, async ({ dealId, manifestBytes, userSeed }) => {
+    const context = sealedSeedContext(dealId, userPoint(recipients.length));
+    const sealedSeed = sealTo(ephemeralKey, context, userSeed, options.entropy);
+    return await tell({ manifest: manifestBytes, sealedSeed });
+  });
 }
 
 /** @throws IntercloudError BAD_THRESHOLD, TOO_LONG, DUPLICATE_PROVIDER, UNKNOWN_PROVIDER. */

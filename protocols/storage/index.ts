@@ -6,8 +6,24 @@
 export type Change =
   | { readonly kind: "put"; readonly key: string; readonly value: Uint8Array }
   | { readonly kind: "delete"; readonly key: string }
+  /** A body of at most MAX_INLINE_BODY_BYTES, in the same commit; replaces an older one. */
+  | { readonly kind: "body"; readonly name: string; readonly bytes: Uint8Array }
   /** An event for the audit log, which is never changed or removed. Made by `auditChange` (protocols/audit). */
   | { readonly kind: "append"; readonly event: Uint8Array };
+
+/** What is so short is kept among the records: a file of its own would cost two syncs of the disk more. */
+export const MAX_INLINE_BODY_BYTES = 4 * 1024;
+
+/** What to commit so that this is the body: a long one is written to its file now, and nothing is left to do. */
+export async function bodyChanges(store: Store, name: string, bytes: Uint8Array): Promise<Change[]> {
+  if (bytes.length <= MAX_INLINE_BODY_BYTES) return [{ kind: "body", name, bytes }];
+  await store.bodies.write(name, onceOf(bytes));
+  return [];
+}
+
+async function* onceOf(bytes: Uint8Array): AsyncIterable<Uint8Array> {
+  yield bytes;
+}
 
 export interface Store {
   get(key: string): Promise<Uint8Array | undefined>;
@@ -18,7 +34,7 @@ export interface Store {
   readonly bodies: BodyStore;
 }
 
-/** Large bytes kept as files beside the store. Names are lower-case letters, digits and dashes, chosen by the caller. */
+/** Large bytes kept as files beside the store, and those that were committed as a `body`. Names are lower-case letters, digits and dashes, chosen by the caller. */
 export interface BodyStore {
   /**
    * Writes all of `source` to a file that exists under `name` only when everything is synced. Replaces an older one.

@@ -9,11 +9,11 @@ import type { Operations, RateTask } from "./tasks.ts";
 
 const TARGET = 0.5;
 const GOODPUT_TARGET = 0.9;
-const COUNT = 200;
-const IN_FLIGHT = 4;
-const ROUNDS = 3;
+const COUNT = 400;
+const IN_FLIGHT = 32;
+const ROUNDS = 5;
 const LOADS = [0.25, 0.5, 0.75, 0.9];
-const LOAD_SECONDS = 4;
+const LOAD_SECONDS = 10;
 
 const KINDS = [
   { name: "deposit", ours: "deposit-keys", theirs: "ask-as-deposit" },

@@ -25,6 +25,7 @@ export function createMemoryStore(): MemoryStore {
     async commit(changes: readonly Change[]) {
       for (const change of changes) {
         if (change.kind === "put") records.set(change.key, change.value.slice());
+        else if (change.kind === "body") files.set(change.name, change.bytes.slice());
         else if (change.kind === "append") events.push(decodeEvent(change.event));
         else records.delete(change.key);
       }

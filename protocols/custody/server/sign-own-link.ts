@@ -4,6 +4,7 @@ import { equalBytes } from "../../crypto/digest.ts";
 import { peerIdentity } from "../../crypto/peer-name.ts";
 import { withDeal } from "../../dealing/held-deal.ts";
 import { CLOCK_SKEW_MS } from "../../identity/constants.ts";
+import type { Change } from "../../storage/index.ts";
 import { EMPTY_DIGEST } from "../../tokens/chain.ts";
 import { decodeLink, encodeLink, type Link, signKeeping, signLink } from "../../tokens/link.ts";
 import { IntercloudError } from "../../wire/errors.ts";
@@ -65,13 +66,14 @@ export async function signOwnLink(
 
 type Step = "linked" | "kept" | "copied";
 
-/** Changes a deposit's record while nobody else does, and logs what happened. @throws IntercloudError WRONG_STATE. */
+/** Changes a deposit's record while nobody else does, and logs what happened. `also` goes into the same commit. @throws IntercloudError WRONG_STATE. */
 export async function advance(
   provider: CustodyProvider,
   terms: DepositTerms,
   from: DepositRecord["state"],
   kind: Step | readonly Step[],
   change: (record: DepositRecord) => DepositRecord,
+  also: readonly Change[] = [],
 ): Promise<void> {
   await withDeal(provider.store, terms.manifest.dealId, async () => {
     const { record } = await loadDeposit(provider.store, terms.tokenId);
@@ -80,6 +82,6 @@ export async function advance(
     }
     const { tokenId } = terms;
     const events = [kind].flat().map((kind) => auditChange({ kind, tokenId }));
-    await provider.store.commit([depositChange(tokenId, change(record)), ...events]);
+    await provider.store.commit([depositChange(tokenId, change(record)), ...also, ...events]);
   });
 }

@@ -246,7 +246,7 @@ test("every commit that changes a deal or a deposit has one event in it", async 
   await expect(world.put(MESSAGE)).rejects.toThrow();
   let states = 0;
   for (const { number, changes } of commits) {
-    const keys = changes.flatMap((change) => (change.kind === "append" ? [] : [change.key]));
+    const keys = changes.flatMap((change) => ("key" in change ? [change.key] : []));
     const changesState = keys.some((key) => /^(deal|deposit)\//.test(key));
     const events = changes.filter(({ kind }) => kind === "append");
     if (changesState) expect(events, `provider ${number}: ${keys}`).toHaveLength(1);

@@ -354,7 +354,7 @@ test("providers that answer and then do not take it: an error that says how many
   const mend = world.providers.slice(0, 3).map(({ store }) => {
     const { commit } = store;
     store.commit = async (changes) => {
-      if (changes.some((change) => change.kind !== "append" && change.key.startsWith("grant/")))
+      if (changes.some((change) => "key" in change && change.key.startsWith("grant/")))
         throw new Error("the disk failed");
       await commit(changes);
     };

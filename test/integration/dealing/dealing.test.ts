@@ -235,6 +235,9 @@ describe("a deal that fails", () => {
   });
 });
 
+/** Longer than what is dealt in one message. */
+const LONG_BYTES = MAX_INLINE_CORRECTION_BYTES + 1;
+
 describe("the dealer", () => {
   it("refuses more deals at a time than its quota, in all and for one identity", async () => {
     federation = await startFederation(2, { maxDealsPerIdentity: 2 });
@@ -243,9 +246,9 @@ describe("the dealer", () => {
       release = resolve;
     });
     for (const { store } of federation.providers) store.onChunk = () => held;
-    const running = [1, 2].map(() => federation.request({ threshold: 2, lengthBytes: 100 }));
+    const running = [1, 2].map(() => federation.request({ threshold: 2, lengthBytes: LONG_BYTES }));
     await new Promise((resolve) => setTimeout(resolve, 100));
-    await expect(federation.request({ threshold: 2, lengthBytes: 100 })).rejects.toMatchObject({
+    await expect(federation.request({ threshold: 2, lengthBytes: LONG_BYTES })).rejects.toMatchObject({
       status: "busy",
       details: { retryAfterMs: 1_000 },
     });
@@ -304,11 +307,11 @@ describe("the user", () => {
     await dealerTransport.close();
     const transport = federation.network.transport(dealer, { clock: systemClock });
     await transport.serve(DEALING_PROTOCOL, {
-      channels: {
-        async deal(channel, header) {
-          const { request } = header as { request: Uint8Array };
-          const { body } = decodeCanonical(request) as unknown as { body: Uint8Array };
-          const { content } = decodeCanonical(body) as unknown as { content: { ephemeralKey: Uint8Array } };
+      asks: {
+        async "deal-short"(body) {
+          const { request } = body as { request: Uint8Array };
+          const signed = decodeCanonical(request) as unknown as { body: Uint8Array };
+          const { content } = decodeCanonical(signed.body) as unknown as { content: { ephemeralKey: Uint8Array } };
           const dealId = entropy(16);
           const seed = entropy(32);
           const manifest = change({
@@ -328,7 +331,7 @@ describe("the user", () => {
             })),
           });
           const sealedSeed = sealTo(content.ephemeralKey, sealedSeedContext(dealId, 4), seed, entropy);
-          await channel.sendMessage({ manifest: signManifest(manifest, dealerSigner), sealedSeed });
+          return { manifest: signManifest(manifest, dealerSigner), sealedSeed };
         },
       },
     });

@@ -1,5 +1,6 @@
 /** The second message of a short deposit: the owner knows what all providers gave and has them sign it; the keepers add up and store. */
 import { bodyDigest } from "../../../crypto/block-digest.ts";
+import { bodyChanges } from "../../../storage/index.ts";
 import { signLink } from "../../../tokens/link.ts";
 import type { CborValue } from "../../../wire/codec.ts";
 import { IntercloudError } from "../../../wire/errors.ts";
@@ -49,27 +50,35 @@ async function linkAndKeep(
   const { requester } = terms.descriptor;
   requireTrue(provider, terms, statement, bodyDigest(ownPart), requester);
   await deposit.given;
-  const received = masked === undefined ? null : await addUp(provider, deposit, masked, shorts);
+  const sum = masked === undefined ? undefined : await addUp(provider, deposit, masked, shorts);
+  const received = sum?.received ?? null;
+  const stored = sum === undefined ? [] : await bodyChanges(provider.store, ciphertextName(terms.tokenId), sum.bytes);
   const signed = signLink(statement, provider.signer);
   const isHome = terms.token.home === provider.transport.peer;
   const keeping = isHome && received !== null ? ownKeeping(provider, terms, last, received) : null;
   const kept = isHome ? "kept" : "copied";
-  await advance(provider, terms, "bound", received === null ? "linked" : ["linked", kept], (record) => {
-    const held = { received: isHome ? null : received, keeping, holdsCiphertext: received !== null };
-    return { ...record, state: "linked", ownLink: signed, ...held };
-  });
+  await advance(
+    provider,
+    terms,
+    "bound",
+    received === null ? "linked" : ["linked", kept],
+    (record) => {
+      const held = { received: isHome ? null : received, keeping, holdsCiphertext: received !== null };
+      return { ...record, state: "linked", ownLink: signed, ...held };
+    },
+    stored,
+  );
   provider.observe({ kind: "linked", tokenId: terms.tokenId });
   if (received !== null && !isHome) provider.observe({ kind: "copied", tokenId: terms.tokenId });
   return { link: signed, keeping };
 }
 
-/** The ciphertext is on disk when this resolves. */
 async function addUp(
   provider: CustodyProvider,
   deposit: ShortDeposit,
   masked: Uint8Array,
   shorts: ShortDeposits,
-): Promise<Received> {
+): Promise<{ readonly bytes: Uint8Array; readonly received: Received }> {
   const { terms } = deposit;
   const parts = await shorts.parts(deposit, provider.transport.peer);
   const sum = new Uint8Array(masked);
@@ -85,10 +94,5 @@ async function addUp(
     digestsReceived: parts.map(bodyDigest),
     digest: bodyDigest(sum),
   };
-  await provider.store.bodies.write(ciphertextName(terms.tokenId), only(sum));
-  return received;
-}
-
-async function* only(bytes: Uint8Array): AsyncIterable<Uint8Array> {
-  yield bytes;
+  return { bytes: sum, received };
 }
