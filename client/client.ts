@@ -4,11 +4,13 @@ import type { AgreementKey } from "../protocols/crypto/key-agreement.ts";
 import { aesKeystream } from "../protocols/crypto/keystream.ts";
 import type { Signer } from "../protocols/crypto/signing.ts";
 import {
+  abandonDeposit,
   askStanding,
   type Changed,
   type ChangePhase,
   type CustodyUser,
   type Deposited,
+  type DepositOptions,
   type DepositProgress,
   type Directory,
   deposit,
@@ -21,6 +23,7 @@ import {
   type MessageSource,
   type RepairReport,
   type Retrieval,
+  type Retrieved,
   type RetrieveProgress,
   type RetrieveWarning,
   repairDeposit,
@@ -44,6 +47,7 @@ import type { PeerName, Transport } from "../protocols/wire/transport.ts";
 import { createGarbageCollector } from "../runtime/garbage.ts";
 import { change } from "./change.ts";
 import { type ClientStock, createClientStock } from "./client-stock.ts";
+import { counting } from "./counting.ts";
 import {
   type DepositChoice,
   type DepositSettings,
@@ -65,13 +69,18 @@ export interface CallOptions {
 }
 
 export interface DepositCallOptions extends CallOptions, DepositChoice {
+  /**
+   * `envelope`, the default: the message is encrypted into a file that home and the other keepers keep, and the providers share the
+   * key of it. `whole`: they share the message itself; it is read twice, and a one-shot source is kept in a spool file meanwhile.
+   */
+  readonly form?: "envelope" | "whole" | undefined;
   readonly onProgress?: (progress: DepositPhase) => void;
 }
 
-/** `reading` comes first when the message is a one-shot source, whose length is not known then. */
+/** `reading` comes first when a one-shot source is deposited whole. The length of a one-shot source is not known. */
 export type DepositPhase =
   | DepositProgress
-  | { readonly phase: "reading"; readonly doneBytes: number; readonly totalBytes: undefined };
+  | { readonly phase: "reading" | "pouring"; readonly doneBytes: number; readonly totalBytes: number | undefined };
 
 export interface RetrieveCallOptions extends CallOptions {
   /** Default `fanout`, which is faster; the result is the same. */
@@ -84,7 +93,7 @@ export interface ChangeCallOptions extends CallOptions, Pick<DepositChoice, "dea
   readonly onPhase?: ((phase: ChangePhase) => void) | undefined;
 }
 
-export type EncryptCallOptions = Omit<DepositCallOptions, "onProgress">;
+export type EncryptCallOptions = Omit<DepositCallOptions, "onProgress" | "form">;
 
 export interface DecryptCallOptions extends Omit<RetrieveCallOptions, "onProgress" | "onWarning"> {
   /** @param tokenText of the deposit that the file names */
@@ -99,6 +108,8 @@ export interface ProviderState {
   readonly answers: boolean;
   /** Whether it answered and has the ciphertext. */
   readonly holdsCiphertext: boolean;
+  /** Whether it answered and has the envelope; false also when there is none. */
+  readonly holdsEnvelope: boolean;
   /** When the owner had it destroyed there, as its receipt says; only the owner is told. */
   readonly destroyedAtMs: number | null;
 }
@@ -131,18 +142,22 @@ export interface Destroyed {
 export interface Client extends AsyncDisposable {
   readonly identity: Identity;
   readonly members: Members;
-  /** Deals that are fetched ahead, for `encrypt`. */
+  /** Deals that are fetched ahead, for the keys of `deposit` and `encrypt`. */
   readonly stock: ClientStock;
-  /** @throws IntercloudError NOT_ENOUGH_PROVIDERS, NO_DEAL, EMPTY_MESSAGE, WRONG_NUMBERS ...; nothing is kept then. */
+  /**
+   * A message of any length, from 0 bytes on; whole, from 1 byte on. Chunks of `source` are kept for a while, so their memory must not
+   * be used again. @throws IntercloudError NOT_ENOUGH_PROVIDERS, NO_DEAL, PROVIDERS_FULL, EMPTY_MESSAGE, WRONG_NUMBERS ...; nothing is kept then.
+   */
   deposit(source: DepositSource, options?: DepositCallOptions): Promise<Deposited>;
   /**
-   * @throws IntercloudError BAD_TOKEN, NO_SUCH_DEPOSIT, NOT_THE_OWNER, NOT_ENOUGH_PROVIDERS, FILE_ELSEWHERE; the message may throw
-   * WRONG_BYTES, WRONG_DEAL.
+   * A deposit of either form. @throws IntercloudError BAD_TOKEN, NO_SUCH_DEPOSIT, NOT_THE_OWNER, NOT_ENOUGH_PROVIDERS, FILE_ELSEWHERE;
+   * the message may throw WRONG_BYTES, WRONG_DEAL, NO_ENVELOPE.
    */
   retrieve(tokenText: string, options?: RetrieveCallOptions): Promise<Retrieval>;
   /**
    * Deposits a fresh key, and encrypts `source` with it into an age file, which is the caller's to keep. `source` may be empty or
-   * endless; its chunks are kept for a while, so their memory must not be used again. @throws IntercloudError as `deposit` does.
+   * endless; its chunks are kept for a while, so their memory must not be used again. When the file is not read to its end the
+   * providers forget the key again. @throws IntercloudError as `deposit` does.
    */
   encrypt(source: AsyncIterable<Uint8Array>, options?: EncryptCallOptions): Promise<Encrypted>;
   /**
@@ -240,33 +255,33 @@ export function createClient(parts: ClientParts): Client {
     source: MessageSource,
     options: DepositCallOptions,
     signal: AbortSignal,
-    form: Token["policy"]["form"] = "whole",
+    kind: Pick<DepositOptions, "form" | "envelope"> = {},
   ): Promise<Deposited> {
     const plan = depositPlan(settings, options, directory);
     if (plan.protocol === 1) {
       const { sealMessage } = await import("../protocols/envelope/index.ts");
       const sealed = sealMessage(source, userKey().publicKey, entropy);
       try {
-        return await depositLayered(sealed, options, signal, form);
+        return await depositLayered(sealed, options, signal, kind);
       } finally {
         sealed.wipe();
       }
     }
-    return await depositLayered(source, options, signal, form);
+    return await depositLayered(source, options, signal, kind);
   }
 
   async function depositLayered(
     source: MessageSource,
     options: DepositCallOptions,
     signal: AbortSignal,
-    form: Token["policy"]["form"],
+    kind: Pick<DepositOptions, "form" | "envelope">,
   ): Promise<Deposited> {
     const plan = depositPlan(settings, options, directory);
     const { onProgress } = options;
     let kept: readonly [tokenId: Uint8Array, dealId: Uint8Array] | undefined;
     try {
       return await deposit(await user(), {
-        ...{ ...plan, source: collecting(source), form, signal },
+        ...{ ...plan, ...kind, source: collecting(source), signal },
         ...(onProgress === undefined ? {} : { onProgress }),
         onDeal: () => stock.refill(source.lengthBytes, signal),
         async keepUserShare(tokenId, dealId, share) {
@@ -280,12 +295,31 @@ export function createClient(parts: ClientParts): Client {
     }
   }
 
+  async function depositEnvelope(
+    source: AsyncIterable<Uint8Array>,
+    totalBytes: number | undefined,
+    options: DepositCallOptions,
+  ): Promise<Deposited> {
+    const { putEnvelope } = await import("./kept-envelopes.ts");
+    const signal = signalOf(options);
+    // of the key only what takes time for its own sake
+    const onProgress = (progress: DepositPhase) => {
+      if (progress.phase === "dealing" || progress.phase === "sealing") options.onProgress?.(progress);
+    };
+    const report = (doneBytes: number) => options.onProgress?.({ phase: "pouring", doneBytes, totalBytes });
+    const counted = counting(source, report);
+    return await putEnvelope(counted, {
+      ...{ entropy, signal },
+      deposit: (key, envelope) => depositRepeatable(key, { ...options, onProgress }, signal, { envelope }),
+    });
+  }
+
   /** @param check throws when the deposit is not of the kind that is wanted */
   async function retrieveChecked(
     token: TokenText,
     options: RetrieveCallOptions,
     check: (token: Token) => void,
-  ): Promise<Retrieval> {
+  ): Promise<Retrieved> {
     const { onProgress, onWarning } = options;
     const unwanted = new AbortController();
     const retrieval = await retrieve(await user(), {
@@ -311,12 +345,17 @@ export function createClient(parts: ClientParts): Client {
     stock: stock.asSeen,
     async deposit(source, options = {}) {
       const signal = signalOf(options);
-      if (source instanceof Uint8Array) return await depositRepeatable(bytesSource(source), options, signal);
-      if (isRepeatable(source)) return await depositRepeatable(source, options, signal);
+      const repeatable = source instanceof Uint8Array ? bytesSource(source) : source;
+      if ((options.form ?? "envelope") === "envelope") {
+        return isRepeatable(repeatable)
+          ? await depositEnvelope(repeatable.open(), repeatable.lengthBytes, options)
+          : await depositEnvelope(repeatable, undefined, options);
+      }
+      if (isRepeatable(repeatable)) return await depositRepeatable(repeatable, options, signal);
       depositPlan(settings, options, directory); // wrong numbers are said before a long pipe is read
       const report = (doneBytes: number) =>
         options.onProgress?.({ phase: "reading", doneBytes, totalBytes: undefined });
-      const spooled = await spool(source, { directory: spoolDirectory, entropy, signal, onProgress: report });
+      const spooled = await spool(repeatable, { directory: spoolDirectory, entropy, signal, onProgress: report });
       try {
         return await depositRepeatable(spooled, options, signal);
       } finally {
@@ -325,15 +364,30 @@ export function createClient(parts: ClientParts): Client {
     },
     async retrieve(tokenText, options = {}) {
       const token = parseTokenText(tokenText);
-      return await retrieveChecked(token, options, ({ policy }) => {
-        if (policy.form === "envelope") throw fileElsewhere();
+      let form: Token["policy"]["form"] | undefined;
+      const onProgress = (progress: RetrieveProgress) => {
+        if (form === "whole") options.onProgress?.(progress);
+      };
+      const retrieved = await retrieveChecked(token, { ...options, onProgress }, ({ policy }) => {
+        form = policy.form;
+        if (form === "detached") throw fileElsewhere();
       });
+      if (retrieved.envelope === null) return { token: retrieved.token, message: retrieved.message };
+      const { getEnvelope } = await import("./kept-envelopes.ts");
+      const parts = { user: await user(), signal: signalOf(options) };
+      return getEnvelope(retrieved, { ...parts, onProgress: options.onProgress, onWarning: options.onWarning });
     },
     async encrypt(source, options = {}) {
       const { encrypt } = await import("./envelopes.ts");
       const signal = signalOf(options);
-      const deposit = (key: MessageSource) => depositRepeatable(key, options, signal, "envelope");
-      return await encrypt(source, { entropy, signal, deposit });
+      return await encrypt(source, {
+        ...{ entropy, signal },
+        deposit: (key) => depositRepeatable(key, options, signal, { form: "detached" }),
+        async giveUp({ proof, token, tokenText }) {
+          await abandonDeposit(await user(), proof);
+          if (token.protocol === 2) await shares.removeAll(parseTokenText(tokenText).tokenId);
+        },
+      });
     },
     async decrypt(file, options = {}) {
       const { decrypt } = await import("./envelopes.ts");
@@ -379,9 +433,10 @@ export function createClient(parts: ClientParts): Client {
       if (standing !== undefined) await repairGrants(asking, siteOf(terms, placement), standing, signal);
       const providers = placement.roster.map((peer) => {
         const ready = survey.ready(placement).find((each) => each.peer === peer);
-        const holdsCiphertext = ready?.holdsCiphertext === true;
+        const { holdsCiphertext = false, holdsEnvelope = false } = ready ?? {};
         const destroyedAtMs = standing?.destroyed.get(peer)?.receipt.timeMs ?? null;
-        return { name: directory.nameOf(peer), peer, answers: ready !== undefined, holdsCiphertext, destroyedAtMs };
+        const answers = ready !== undefined;
+        return { name: directory.nameOf(peer), peer, answers, holdsCiphertext, holdsEnvelope, destroyedAtMs };
       });
       const grants = standing === undefined ? null : (standing.newest?.list.grants ?? []);
       return { report: reportCheckedProof(proof, directory), proof: bytes, providers, grants, grant: ownGrant };

@@ -8,8 +8,13 @@ import { bytesSource } from "./sources.ts";
 import { untilAborted } from "./until-aborted.ts";
 
 export interface Encrypted extends Deposited {
-  /** The age file, to be read to its end: what is cut short is refused when it is decrypted. Made while it is read, in constant memory. */
+  /**
+   * The age file, to be read to its end: what is cut short is refused when it is decrypted. Made while it is read, in constant memory.
+   * When it breaks off, or is left, before its end, the key is given up.
+   */
   readonly file: AsyncIterable<Uint8Array>;
+  /** For a file that was not kept: has the providers forget its key, as far as they can be reached. Never rejects. */
+  giveUp(): Promise<void>;
 }
 
 export interface Decrypted {
@@ -25,6 +30,8 @@ export interface EncryptParts {
   readonly signal: AbortSignal;
   /** Deposits an envelope key. */
   deposit(source: MessageSource): Promise<Deposited>;
+  /** Has the providers forget it. */
+  giveUp(deposited: Deposited): Promise<void>;
 }
 
 /** The key is deposited before a byte of `source` is read. */
@@ -35,9 +42,22 @@ export async function encrypt(source: AsyncIterable<Uint8Array>, parts: EncryptP
     const deposited = await parts.deposit(bytesSource(envelopeKey));
     const { tokenText } = deposited;
     const file = sealEnvelope({ envelopeKey, tokenText, entropy }, untilAborted(source, signal));
-    return { ...deposited, file };
+    let givingUp: Promise<void> | undefined;
+    const giveUp = () => (givingUp ??= parts.giveUp(deposited).catch(() => undefined));
+    return { ...deposited, file: unlessLeft(file, giveUp), giveUp };
   } finally {
     envelopeKey.fill(0);
+  }
+}
+
+/** Calls `onLeft` when the source fails or is not read to its end. */
+async function* unlessLeft(source: AsyncIterable<Uint8Array>, onLeft: () => Promise<void>): AsyncIterable<Uint8Array> {
+  let isComplete = false;
+  try {
+    yield* source;
+    isComplete = true;
+  } finally {
+    if (!isComplete) await onLeft();
   }
 }
 
@@ -72,8 +92,9 @@ async function open(envelope: Envelope, keyMessage: AsyncIterable<Uint8Array>): 
 }
 
 function requireEnvelopeKey({ policy, lengthBytes, protocol }: Token): void {
-  // In Protocol 1 the key is sealed once more, and longer by that; one that is no key does not open the file.
-  if (policy.form === "envelope" && (protocol === 1 || lengthBytes === ENVELOPE_KEY_BYTES)) return;
+  // With one that the providers keep, too: the file is the same wherever it comes from. In Protocol 1 the key is sealed once more, and
+  // longer by that; one that is no key does not open the file.
+  if (policy.form !== "whole" && (protocol === 1 || lengthBytes === ENVELOPE_KEY_BYTES)) return;
   const message =
     "the deposit that this file names holds a message and no key: somebody changed the file; get it again from where you keep it";
   throw new IntercloudError("NO_ENVELOPE_KEY", "integrity", message);

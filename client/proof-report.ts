@@ -2,6 +2,7 @@
 import { equalBytes } from "../protocols/crypto/digest.ts";
 import { type DealtBy, dealtBy } from "../protocols/custody/dealers.ts";
 import { type CheckedProof, readProof } from "../protocols/custody/proof.ts";
+import { messageBytesIn } from "../protocols/envelope/index.ts";
 import type { Token } from "../protocols/tokens/token.ts";
 import { formatTokenText } from "../protocols/tokens/token-text.ts";
 import type { PeerName } from "../protocols/wire/transport.ts";
@@ -71,7 +72,10 @@ export interface ProofReport {
   readonly protocol: Token["protocol"];
   readonly route: Token["route"];
   readonly form: Token["policy"]["form"];
+  /** Of the message; of a detached deposit, whose file is elsewhere, of its key. */
   readonly lengthBytes: number;
+  /** The file that is kept beside the ciphertext, as the owner signed for it. */
+  readonly envelope: { readonly lengthBytes: number; readonly digest: string } | null;
   readonly copies: number;
   readonly time: string;
   readonly links: readonly LinkLine[];
@@ -96,7 +100,7 @@ export function reportProof(bytes: Uint8Array, members: Members | undefined): Pr
 }
 
 export function reportCheckedProof(proof: CheckedProof, members: Members | undefined): ProofReport {
-  const { terms, chain } = proof;
+  const { terms, chain, envelope } = proof;
   const { token, tokenId, manifest, roster } = terms;
   const known = new Set([...(members?.providers ?? []), ...(members?.dealers ?? [])]);
   const called = (peer: string): Suspect => ({ provider: known.has(peer) ? members!.nameOf(peer) : null, peer });
@@ -106,9 +110,10 @@ export function reportCheckedProof(proof: CheckedProof, members: Members | undef
   const others = [manifest, placement.manifest].filter((each) => dealtBy(each, token.owner) === "federation");
   const dealers = [...new Set(others.map(({ dealer }) => dealer))];
   const federation = members === undefined ? null : membership(members, peers, dealers);
+  const tokenText = formatTokenText({ tokenId, home: token.home });
   return {
     valid: chain.valid && federation?.valid !== false,
-    token: formatTokenText({ tokenId, home: token.home }),
+    token: tokenText,
     tokenId: hex(tokenId),
     owner: token.owner,
     home: called(token.home).provider ?? token.home,
@@ -119,7 +124,8 @@ export function reportCheckedProof(proof: CheckedProof, members: Members | undef
     protocol: token.protocol,
     route: token.route,
     form: token.policy.form,
-    lengthBytes: token.lengthBytes,
+    lengthBytes: envelope === null ? token.lengthBytes : messageBytesIn(envelope.lengthBytes, tokenText),
+    envelope: envelope && { lengthBytes: envelope.lengthBytes, digest: hex(envelope.digest) },
     copies: token.copies,
     time: iso(token.createdAtMs),
     links: chain.links.map(({ index, peer, link, valid, problem }) => ({

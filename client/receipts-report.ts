@@ -13,6 +13,8 @@ export interface ReceiptReport {
   /** What was there and is gone. */
   readonly share: boolean;
   readonly ciphertext: boolean;
+  /** It goes with the ciphertext. */
+  readonly envelope: boolean;
   /** ISO 8601. */
   readonly time: string | null;
   readonly valid: boolean;
@@ -52,6 +54,7 @@ export function reportReceipts(bytes: Uint8Array, members: Members | undefined):
       peer: receipt?.peer ?? null,
       share: receipt?.removed.share === true,
       ciphertext: receipt?.removed.ciphertext === true,
+      envelope: token.policy.form === "envelope" && receipt?.removed.ciphertext === true,
       time: receipt === undefined ? null : new Date(receipt.timeMs).toISOString(),
       valid: problem === undefined,
       ...(problem === undefined ? {} : { problem }),

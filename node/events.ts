@@ -57,7 +57,7 @@ export function createNodeEvents(log: Log, metrics: Metrics, version: string, re
   const disk = metrics.gauge("intercloud_disk_free_bytes", "Free space on the disk of the store.");
   const bodies = metrics.gauge(
     "intercloud_store_body_bytes",
-    "Bytes of ciphertexts and corrections, counted now and then.",
+    "Bytes of ciphertexts, envelopes and corrections, counted now and then.",
   );
   metrics.gauge("intercloud_store_records", "Records in the store.", { read: readings.storeRecords });
   metrics.gauge("intercloud_audit_entries", "Entries of the audit log.", { read: readings.auditEntries });

@@ -1,4 +1,5 @@
 import { type Command, writeJson } from "../../runtime/command.ts";
+import { counting } from "../counting.ts";
 import { inputArgument, inputOf } from "./input.ts";
 import { outputOf, outputOptions, releasing } from "./output.ts";
 import { progressLine } from "./progress.ts";
@@ -22,7 +23,7 @@ export const command: Command = {
           onWarning: warnings.add,
         });
         let lengthBytes = 0;
-        await output.write(releasing(counted(message, (bytes) => (lengthBytes += bytes))));
+        await output.write(releasing(counting(message, (doneBytes) => (lengthBytes = doneBytes))));
         if (context.json && output.file !== undefined) {
           await writeJson(context, { token: tokenText, file: output.file, lengthBytes });
         }
@@ -33,10 +34,3 @@ export const command: Command = {
     });
   },
 };
-
-async function* counted(message: AsyncIterable<Uint8Array>, add: (bytes: number) => void): AsyncIterable<Uint8Array> {
-  for await (const bytes of message) {
-    add(bytes.length);
-    yield bytes;
-  }
-}

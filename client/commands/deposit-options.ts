@@ -1,5 +1,6 @@
 /** What the commands that make a deposit have in common: how the user chooses, and what is said about it afterwards. */
 import type { Deposited } from "../../protocols/custody/client/index.ts";
+import { messageBytesIn } from "../../protocols/envelope/index.ts";
 import { MAX_PROVIDERS, MIN_THRESHOLD } from "../../protocols/rounds/constants.ts";
 import { encodeToken, tokenIdOf } from "../../protocols/tokens/token.ts";
 import {
@@ -46,7 +47,7 @@ export const DEPOSIT_OPTIONS: readonly OptionSpec[] = [
     name: "copies",
     value: "K",
     parse: integerBetween(1, MAX_PROVIDERS),
-    summary: "how many of them keep the ciphertext (default 3)",
+    summary: "how many of them keep the ciphertext, and the envelope (default 3)",
   },
   DEALER_OPTION,
 ];
@@ -65,15 +66,18 @@ export function choiceOf(context: CommandContext): DepositChoice {
 }
 
 /** For --json. */
-export function depositedFields({ tokenText, token }: Deposited, members: Members) {
-  const { owner, providers, threshold, protocol, route, lengthBytes, copies } = token;
+export function depositedFields({ tokenText, token, envelope }: Deposited, members: Members) {
+  const { owner, providers, threshold, protocol, route, copies } = token;
+  const lengthBytes = envelope === null ? token.lengthBytes : messageBytesIn(envelope.lengthBytes, tokenText);
   return {
     token: tokenText,
     tokenId: Buffer.from(tokenIdOf(encodeToken(token))).toString("hex"),
     owner,
     home: members.nameOf(token.home),
+    form: token.policy.form,
     ...{ providers, threshold, protocol, route, lengthBytes, copies },
     dealtBy: token.dealer ?? "federation",
+    envelope: envelope && { lengthBytes: envelope.lengthBytes, digest: Buffer.from(envelope.digest).toString("hex") },
     time: new Date(token.createdAtMs).toISOString(),
   };
 }

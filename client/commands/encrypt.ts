@@ -27,11 +27,18 @@ export const command: Command = {
     const progress = progressLine(context);
     const input = await inputOf(context, "encrypting", progress);
     await withClient(context, async (client, { notes }) => {
-      const { file, ...deposited } = await client.encrypt(input.open(), {
+      const { file, giveUp, ...deposited } = await client.encrypt(input.open(), {
         ...choiceOf(context),
         signal: context.signal,
       });
-      await output.write(releasing(file)).finally(progress.clear);
+      try {
+        await output.write(releasing(file));
+      } catch (error) {
+        await giveUp(); // the file is not there, so nobody needs its key
+        throw error;
+      } finally {
+        progress.clear();
+      }
       if (context.json) {
         const about = { ...depositedFields(deposited, client.members), lengthBytes: input.readBytes() };
         await writeAbout(context, output, { ...about, file: output.file ?? null });

@@ -1,6 +1,7 @@
 import { parseTokenText } from "../../protocols/tokens/token-text.ts";
 import { type Command, writeJson } from "../../runtime/command.ts";
-import { outputOf, outputOptions } from "./output.ts";
+import { counting } from "../counting.ts";
+import { outputOf, outputOptions, releasing } from "./output.ts";
 import { progressLine } from "./progress.ts";
 import { RETRIEVE_ROUTE_OPTION, retrieveRouteOf, retrieveWarnings } from "./retrieve-options.ts";
 import { PASSPHRASE_OPTION, tokenArgument, withClient } from "./shared.ts";
@@ -24,9 +25,11 @@ export const command: Command = {
           onProgress: (bytes) => progress.update({ phase: "getting", ...bytes }),
           onWarning: (warning) => warnings.add(warning, tokenText),
         });
-        await output.write(message);
+        let lengthBytes = 0;
+        const counted = counting(message, (doneBytes) => (lengthBytes = doneBytes));
+        await output.write(token.policy.form === "envelope" ? releasing(counted) : counted);
         if (context.json && output.file !== undefined) {
-          await writeJson(context, { token: tokenText, file: output.file, lengthBytes: token.lengthBytes });
+          await writeJson(context, { token: tokenText, file: output.file, lengthBytes });
         }
       } finally {
         progress.clear();

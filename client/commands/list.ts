@@ -1,3 +1,4 @@
+import { messageBytesIn } from "../../protocols/envelope/index.ts";
 import { type Command, writeJson, writeText } from "../../runtime/command.ts";
 import { grantJson } from "./grants-text.ts";
 import { listed, PASSPHRASE_OPTION, warn, withClient } from "./shared.ts";
@@ -12,7 +13,7 @@ export const command: Command = {
       const { deposits, missing } = await client.list({ signal: context.signal });
       const absent = missing.map((peer) => client.members.nameOf(peer));
       const lines = await Promise.all(
-        deposits.map(async ({ tokenText, token, grant }) => ({
+        deposits.map(async ({ tokenText, token, envelopeBytes, grant }) => ({
           token: tokenText,
           name: (await notes.find(tokenText))?.name ?? null,
           time: new Date(token.createdAtMs).toISOString(),
@@ -21,7 +22,8 @@ export const command: Command = {
           threshold: token.threshold,
           protocol: token.protocol,
           form: token.policy.form,
-          lengthBytes: token.lengthBytes,
+          lengthBytes: envelopeBytes === null ? token.lengthBytes : messageBytesIn(envelopeBytes, tokenText),
+          envelopeBytes,
           copies: token.copies,
           owner: token.owner,
           grant: grant && grantJson(grant),
@@ -68,7 +70,7 @@ function rowOf(
   ...cells: readonly (string | undefined)[]
 ) {
   const middle = cells.map((cell) => printable(cell ?? "-"));
-  // a key is that of a file which is elsewhere
-  const length = form === "envelope" ? "key" : bytesText(lengthBytes);
+  // of a file that is elsewhere
+  const length = form === "detached" ? "key" : bytesText(lengthBytes);
   return [time, length, `${threshold} of ${providers}`, ...middle, token];
 }

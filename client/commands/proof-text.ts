@@ -10,6 +10,7 @@ export function verifyText(report: ProofReport): string {
   const valid = report.links.filter((link) => link.valid).length;
   const fields = [
     ["deposit", `${bytesText(report.lengthBytes)} (${report.lengthBytes} bytes), ${report.time}`],
+    ["form", formText(report)],
     ["token", report.token],
     ["owner", report.owner],
     ["dealer", dealerText(report)],
@@ -36,10 +37,13 @@ export function traceText(report: ProofReport): string {
     shortDigest(link.digestOut),
     link.valid ? "valid" : `BROKEN: ${link.problem ?? "not valid"}`,
   ]);
-  const kept = report.keeping === null ? "nothing" : shortDigest(report.keeping.digestKept);
   const broken = report.firstBreak === null ? "the chain is whole\n" : breakText(report.firstBreak);
+  const { envelope } = report;
+  const beside =
+    envelope === null ? "" : `, and an envelope of ${bytesText(envelope.lengthBytes)}, ${shortDigest(envelope.digest)}`;
+  const kept = `${report.home} keeps ${report.keeping === null ? "nothing" : shortDigest(report.keeping.digestKept)}${beside}\n`;
   const dealt = `dealt by ${dealerText(report)}\n`;
-  return `${dealt}${tableText([header, ...rows])}${report.home} keeps ${kept}\n${broken}${federationText(report)}\n`;
+  return `${dealt}${tableText([header, ...rows])}${kept}${broken}${federationText(report)}\n`;
 }
 
 /** @throws IntercloudError CHAIN_BROKEN, NOT_MEMBERS: exit code 5, after the report was printed. */
@@ -55,6 +59,13 @@ export function failWhenBroken({ firstBreak, federation }: ProofReport): void {
     const message = `not in our federation file: ${federation.strangers.join(", ")}; the signatures hold, but whose are they?`;
     throw new IntercloudError("NOT_MEMBERS", "integrity", message, { peers: federation.strangers });
   }
+}
+
+/** What is shared among the providers, and what is kept beside it. */
+export function formText({ form, envelope }: Pick<ProofReport, "form" | "envelope">): string {
+  if (form === "whole") return "whole";
+  if (envelope === null) return "detached: the key of a file that is with whoever encrypted it";
+  return `envelope: the key of a file of ${bytesText(envelope.lengthBytes)}, which home and the other keepers keep`;
 }
 
 /** Nothing while the deposit is as it was made. */

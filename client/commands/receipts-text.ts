@@ -54,8 +54,11 @@ export function failWhenRecoverable(report: ReceiptsReport): void {
   throw new IntercloudError("NOT_ENOUGH_PROVIDERS", "unreachable", message, details);
 }
 
-function removedText({ share, ciphertext }: ReceiptReport): string {
-  return [share ? "share" : "", ciphertext ? "ciphertext" : ""].filter((part) => part !== "").join(", ") || "nothing";
+function removedText({ share, ciphertext, envelope }: ReceiptReport): string {
+  const parts = Object.entries({ share, ciphertext, envelope }).flatMap(([part, isRemoved]) =>
+    isRemoved ? [part] : [],
+  );
+  return parts.join(", ") || "nothing";
 }
 
 function federationText({ federation }: ReceiptsReport): string {

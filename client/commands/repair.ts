@@ -1,3 +1,4 @@
+import type { RepairReport } from "../../protocols/custody/client/index.ts";
 import { IntercloudError } from "../../protocols/wire/errors.ts";
 import { type Command, writeJson, writeText } from "../../runtime/command.ts";
 import { PASSPHRASE_OPTION, tokenArgument, withClient } from "./shared.ts";
@@ -31,13 +32,15 @@ export const command: Command = {
 };
 
 interface Line {
-  readonly repaired: { readonly record: boolean; readonly share: boolean; readonly ciphertext: boolean } | null;
+  readonly repaired: RepairReport["providers"][number]["repaired"] | null;
   readonly problem?: string;
 }
 
 function stateText({ repaired, problem }: Line): string {
-  if (repaired === null) return `not repaired (${problem})`;
-  const made = [repaired.share ? "share rebuilt" : "", repaired.ciphertext ? "ciphertext copied" : ""].filter(Boolean);
+  if (repaired == null) return `not repaired (${problem})`;
+  const { share, ciphertext, envelope } = repaired;
+  const done = { "share rebuilt": share, "ciphertext copied": ciphertext, "envelope copied": envelope };
+  const made = Object.entries(done).flatMap(([what, isDone]) => (isDone ? [what] : []));
   if (made.length > 0) return made.join(", ");
   return repaired.record ? "record restored" : "good";
 }

@@ -61,6 +61,9 @@ async function tell(
         "WRONG_BYTES",
         `what ${names} sent together was wrong and was thrown away; asking each alone`,
       );
+    } else if (warning.kind === "wrong-envelope") {
+      const message = `${names} sent wrong bytes of the envelope, which were thrown away; another provider that keeps it sent the right ones. \`repair\` mends a copy that is damaged`;
+      await warn(context, "WRONG_ENVELOPE", message);
     } else if (warning.kind === "named") {
       const { kind, evidence } = warning.accusation;
       const file = await keepEvidence(evidenceDirectory, `${names}-${kind}`, tokenText, evidence);

@@ -1,10 +1,11 @@
 import { systemClock } from "../../runtime/clock.ts";
 import { type Command, textOption, writeJson, writeText } from "../../runtime/command.ts";
+import type { ProviderState } from "../client.ts";
 import { checkOutput, writeOutput } from "../output-file.ts";
 import { expiryText, isoOrNull } from "./expiry.ts";
 import { grantJson, grantsTable } from "./grants-text.ts";
-import { dealerText, failWhenBroken } from "./proof-text.ts";
-import { oneChunk, PASSPHRASE_OPTION, tokenArgument, withClient } from "./shared.ts";
+import { dealerText, failWhenBroken, formText } from "./proof-text.ts";
+import { listed, oneChunk, PASSPHRASE_OPTION, tokenArgument, withClient } from "./shared.ts";
 import { bytesText, printable, tableText } from "./text.ts";
 
 export const command: Command = {
@@ -41,7 +42,8 @@ export const command: Command = {
           ["dealer", dealerText(report)],
           ["time", report.time],
           ["length", `${bytesText(report.lengthBytes)} (${report.lengthBytes} bytes)`],
-          ["protocol", `${report.protocol}, ${report.form}, deposited by ${report.route}`],
+          ["form", formText(report)],
+          ["protocol", `${report.protocol}, deposited by ${report.route}`],
           ["needed", `${report.place.threshold} of ${providers.length} providers`],
           ["answering", `${answering} of ${providers.length} now`],
           ...(report.place.changed === null
@@ -53,7 +55,10 @@ export const command: Command = {
         const rows = providers.map((each, i) => [
           each.name,
           ...(each.destroyedAtMs === null
-            ? [each.answers ? "answers" : "does not answer", copyText(each, i < report.place.copies)]
+            ? [
+                each.answers ? "answers" : "does not answer",
+                copyText(each, i < report.place.copies, report.envelope !== null),
+              ]
             : ["destroyed", `at ${isoOrNull(each.destroyedAtMs)}`]),
         ]);
         const granted = grants?.length ? `\n${grantsTable(grants, systemClock.nowMs())}` : "";
@@ -64,11 +69,18 @@ export const command: Command = {
   },
 };
 
+/** What it holds; of a keeper that does not answer, what it should hold. */
 function copyText(
-  { answers, holdsCiphertext }: { answers: boolean; holdsCiphertext: boolean },
+  { answers, holdsCiphertext, holdsEnvelope }: ProviderState,
   keeper: boolean,
+  hasEnvelope: boolean,
 ): string {
-  if (holdsCiphertext) return "share and ciphertext";
-  if (!keeper) return "share";
-  return answers ? "share; its copy of the ciphertext is missing" : "share and ciphertext";
+  const kept = [
+    { what: "ciphertext", isHere: holdsCiphertext, isDue: keeper },
+    { what: "envelope", isHere: holdsEnvelope, isDue: keeper && hasEnvelope },
+  ];
+  const here = kept.filter(({ isHere, isDue }) => isHere || (isDue && !answers)).map(({ what }) => what);
+  const missing = kept.filter(({ isHere, isDue }) => isDue && answers && !isHere).map(({ what }) => what);
+  const lost = missing.length === 0 ? "" : `; its copy of the ${listed(missing)} is missing`;
+  return listed(["share", ...here]) + lost;
 }

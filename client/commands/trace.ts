@@ -10,8 +10,8 @@ export const command: Command = {
   options: [PASSPHRASE_OPTION],
   async run(context) {
     const report = await reportOf(context, await proofArgument(context));
-    const { valid, links, keeping, firstBreak } = report;
-    if (context.json) await writeJson(context, { valid, links, keeping, firstBreak });
+    const { valid, form, envelope, links, keeping, firstBreak } = report;
+    if (context.json) await writeJson(context, { valid, form, envelope, links, keeping, firstBreak });
     else await writeText(context.stdout, traceText(report));
     failWhenBroken(report);
   },

@@ -13,6 +13,7 @@ const dealId = fixedBytes(DEAL_ID_BYTES);
 const tokenId = fixedBytes(TOKEN_ID_BYTES);
 const peer = text(64);
 const identity = text(256);
+const lengthBytes = integer(0, Number.MAX_SAFE_INTEGER);
 
 /** A retrieval that somebody asked for. The identity has signed for it; whether it may have it is in the kind. */
 const retrieval = {
@@ -22,7 +23,7 @@ const retrieval = {
   purpose: text(32),
   /** Who brought the request: the requester itself, or in the chain route the member behind us. */
   from: peer,
-  /** What every mask of the round is bound to. */
+  /** What every mask of the round is bound to; for an envelope, the digest of the request. */
   roundDigest: fixedBytes(32),
 };
 
@@ -49,6 +50,8 @@ const eventShape = v.variant("kind", [
   v.strictObject({ kind: v.literal("kept"), tokenId }),
   /** At another keeper: a copy of it is on disk. */
   v.strictObject({ kind: v.literal("copied"), tokenId }),
+  /** At home and the other keepers: the envelope is on disk. */
+  v.strictObject({ kind: v.literal("kept-envelope"), tokenId, lengthBytes }),
   /** The owner accepted the chain: the deposit exists. */
   v.strictObject({ kind: v.literal("sealed"), tokenId, identity }),
   /** The share of a deal is gone, and with it the deposit that it was bound to. */
@@ -76,8 +79,13 @@ const eventShape = v.variant("kind", [
   }),
   /** The ciphertext was given to another provider that is to keep it. */
   v.strictObject({ kind: v.literal("gave-ciphertext"), tokenId, to: peer }),
+  /** So was the envelope. */
+  v.strictObject({ kind: v.literal("gave-envelope"), tokenId, to: peer }),
   /** What was missing or damaged here was made good, from other providers. */
-  v.strictObject({ kind: v.literal("repaired"), tokenId, share: v.boolean(), ciphertext: v.boolean() }),
+  v.strictObject({
+    kind: v.literal("repaired"),
+    ...{ tokenId, share: v.boolean(), ciphertext: v.boolean(), envelope: v.boolean() },
+  }),
   /** The owner destroyed the deposit; the receipt says what was removed. */
   v.strictObject({ kind: v.literal("destroyed"), tokenId, dealId, identity }),
   /** The owner's list of those who may read the deposit was replaced by a newer one. */
@@ -94,6 +102,11 @@ const eventShape = v.variant("kind", [
     ...retrieval,
     offsetBytes: integer(0, MAX_ROUND_BYTES),
     lengthBytes: integer(1, MAX_ROUND_BYTES),
+  }),
+  /** The same for the envelope of a deposit, from an offset on. */
+  v.strictObject({
+    kind: v.literal("served-envelope"),
+    ...{ tokenId, identity, from: peer, offsetBytes: integer(0, Number.MAX_SAFE_INTEGER), lengthBytes },
   }),
   v.strictObject({
     kind: v.literal("refused"),

@@ -1,3 +1,5 @@
+import { MAX_MESSAGE_BYTES } from "../tokens/constants.ts";
+
 export const CUSTODY_PROTOCOL = "/intercloud/custody/1.0.0";
 
 /** One small question to a provider on the same continent takes far less; a busy disk may need some of it for a sync. */
@@ -83,3 +85,13 @@ export const MAX_SHORT_DEPOSIT_BYTES = 256 * 1024 * 1024;
 export const MAX_EARLY_BYTES = 16 * 1024 * 1024;
 /** From the owner's first message to its second; both sides time out before. */
 export const SHORT_DEPOSIT_LIFETIME_MS = 30_000;
+
+/** An age file is its message, 16 bytes for each 64 KiB of it, and a header. */
+export const ENVELOPE_HEAD_BYTES = 1024 * 1024;
+export const MAX_ENVELOPE_BYTES = MAX_MESSAGE_BYTES + MAX_MESSAGE_BYTES / 2 ** 12 + ENVELOPE_HEAD_BYTES;
+
+/** What an envelope is made of may rest, as a pipe does: the next one is told so often, far below a channel's idle timeout. */
+export const ENVELOPE_KEEP_ALIVE_MS = 5_000;
+
+/** How many bytes of an envelope come in between two looks at the free disk: less than the node keeps in reserve. */
+export const ROOM_CHECK_BYTES = 16 * 1024 * 1024;

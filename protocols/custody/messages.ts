@@ -1,6 +1,7 @@
 /**
  * What custody peers say to each other. Asks: bind, place, place-part, link, seal, abandon, ready, show, list, locate, grant, grants, granted, destroy.
- * Channels: pour (chain deposit), collect and part (fanout deposit), copy (home to the keepers of copies), retrieve.
+ * Channels: pour (chain deposit), collect and part (fanout deposit), copy (home to the keepers of copies), envelope (to home, and on to
+ * the other keepers), retrieve, read-envelope.
  * Bytes that are signed travel as byte strings, so that the signature is checked over what was received.
  */
 import * as v from "valibot";
@@ -20,6 +21,7 @@ import {
   LIST_PAGE,
   MAX_CHANGE_PROOF_BYTES,
   MAX_DESTROYED_BYTES,
+  MAX_ENVELOPE_BYTES,
   MAX_EXCERPT_BYTES,
   MAX_GRANT_LIST_BYTES,
   MAX_HOLDING_BYTES,
@@ -28,6 +30,7 @@ import {
   MAX_STATEMENT_BYTES,
 } from "./constants.ts";
 import { grantTermsShape } from "./grants.ts";
+import { keptEnvelopeShape } from "./kept-envelope.ts";
 import { boxesShape, boxShape } from "./share-boxes.ts";
 
 const request = boundedBytes(2 * MAX_REQUEST_BYTES);
@@ -50,6 +53,8 @@ export const closingContentShape = v.strictObject({
   chainDigest: fixedBytes(DIGEST_BYTES),
   /** Protocol 1: the shares that are sealed to the owner; empty in the others. */
   boxes: boxesShape,
+  /** Null for a deposit of another form. */
+  envelope: v.nullable(keptEnvelopeShape),
 });
 export const retrieveContentShape = v.strictObject({ descriptor: boundedBytes(MAX_DESCRIPTOR_BYTES) });
 /** To give a deposit up, or a deal that was not bound yet (no token); the same request goes to every provider. */
@@ -87,6 +92,8 @@ export const sealShape = v.strictObject({ closing: request, links, keeping });
 /** `step` k is provider k; n+1 is the way back to home with the ciphertext. */
 export const pourShape = v.strictObject({ tokenId, step: integer(1, MAX_PROVIDERS + 1) });
 export const depositHeaderShape = v.strictObject({ tokenId });
+/** From who keeps an envelope, when it is on its disk and on those that it was passed on to. */
+export const envelopeKeptShape = v.strictObject({ envelope: keptEnvelopeShape });
 export const linksShape = v.strictObject({ links });
 /** Sent in place of the chain while it cannot come yet. */
 export const waitingShape = v.strictObject({ waiting: v.literal(true) });
@@ -103,7 +110,9 @@ export const locateShape = v.strictObject({ tokenId });
 /** The generations that can be served: one, or two during a change. */
 export const readyAnswerShape = v.strictObject({
   held: v.pipe(
-    v.array(v.strictObject({ dealId: fixedBytes(DEAL_ID_BYTES), holdsCiphertext: v.boolean() })),
+    v.array(
+      v.strictObject({ dealId: fixedBytes(DEAL_ID_BYTES), holdsCiphertext: v.boolean(), holdsEnvelope: v.boolean() }),
+    ),
     v.maxLength(2),
   ),
 });
@@ -120,8 +129,13 @@ export const grantsAnswerShape = v.union([
   v.strictObject({ list: v.nullable(boundedBytes(MAX_GRANT_LIST_BYTES)) }),
   destroyedAnswerShape,
 ]);
+/** The length of its envelope; null when it has none. */
+const envelopeBytes = v.nullable(integer(1, MAX_ENVELOPE_BYTES));
 export const listAnswerShape = v.strictObject({
-  tokens: v.pipe(v.array(boundedBytes(MAX_TOKEN_BYTES)), v.maxLength(LIST_PAGE)),
+  deposits: v.pipe(
+    v.array(v.strictObject({ token: boundedBytes(MAX_TOKEN_BYTES), envelopeBytes })),
+    v.maxLength(LIST_PAGE),
+  ),
   more: v.boolean(),
 });
 /** The list as it is kept here after a new one was offered, and the one that made way for it without the owner knowing it. */
@@ -129,25 +143,31 @@ export const grantAnswerShape = v.strictObject({
   list: boundedBytes(MAX_GRANT_LIST_BYTES),
   replaced: v.nullable(boundedBytes(MAX_GRANT_LIST_BYTES)),
 });
+const grantedDepositShape = v.strictObject({
+  token: boundedBytes(MAX_TOKEN_BYTES),
+  envelopeBytes,
+  grant: grantTermsShape,
+  /** Of the list that the grant is in. */
+  version: integer(1, Number.MAX_SAFE_INTEGER),
+});
+export type GrantedDeposit = v.InferOutput<typeof grantedDepositShape>;
 /** Deposits of others that the asker may read. */
 export const grantedAnswerShape = v.strictObject({
-  deposits: v.pipe(
-    v.array(
-      v.strictObject({
-        token: boundedBytes(MAX_TOKEN_BYTES),
-        grant: grantTermsShape,
-        /** Of the list that the grant is in. */
-        version: integer(1, Number.MAX_SAFE_INTEGER),
-      }),
-    ),
-    v.maxLength(LIST_PAGE),
-  ),
+  deposits: v.pipe(v.array(grantedDepositShape), v.maxLength(LIST_PAGE)),
   more: v.boolean(),
 });
 export const locateAnswerShape = v.strictObject({
   providers: v.pipe(v.array(text(64)), v.maxLength(MAX_PROVIDERS)),
 });
 export const helloAnswerShape = v.strictObject({ acceptsDeposits: v.boolean(), timeMs });
+
+/** Content of a reader's signed request for the envelope from an offset on; then comes the body. It names the provider that is asked. */
+export const readEnvelopeContentShape = v.strictObject({
+  tokenId,
+  dealId: fixedBytes(DEAL_ID_BYTES),
+  provider: text(64),
+  offsetBytes: integer(0, MAX_ENVELOPE_BYTES),
+});
 
 /** Content of a reader's signed request for an account, which names the provider that is asked. */
 export const accountContentShape = v.strictObject({
@@ -162,12 +182,18 @@ export const accountAnswerShape = v.strictObject({ account: boundedBytes(MAX_HOL
 
 /** Repair: from a provider that lost something, to others that have a part of the same deposit. */
 export const repairPartShape = v.strictObject({ round: boundedBytes(2 * MAX_DESCRIPTOR_BYTES) });
+/** For the ciphertext, or the envelope. */
 export const repairCiphertextShape = v.strictObject({ tokenId, dealId: fixedBytes(DEAL_ID_BYTES) });
 /** From the owner to a provider: look whether all that you should have is there, and make good what is not. */
 export const repairShape = v.strictObject({ request, proof: boundedBytes(MAX_PROOF_BYTES), grants: grantList });
 export const repairContentShape = v.strictObject({ tokenId, provider: text(64), grants: fixedBytes(DIGEST_BYTES) });
 /** What was there before. */
-export const repairedShape = v.strictObject({ record: v.boolean(), share: v.boolean(), ciphertext: v.boolean() });
+export const repairedShape = v.strictObject({
+  record: v.boolean(),
+  share: v.boolean(),
+  ciphertext: v.boolean(),
+  envelope: v.boolean(),
+});
 /** The deposits in which the asking provider has a share, a page at a time. */
 export const restorePageShape = v.strictObject({ after: v.nullable(tokenId) });
 export const restorePageAnswerShape = v.strictObject({

@@ -15,6 +15,7 @@ import { boundedBytes, parseShape } from "../wire/shape.ts";
 import { type CheckedChange, readChangeProof } from "./change/change-proof.ts";
 import { MAX_CHANGE_PROOF_BYTES, MAX_PROOF_BYTES } from "./constants.ts";
 import { chainExpectation, type DepositTerms, readTerms } from "./deposit-terms.ts";
+import { type KeptEnvelope, requireForm } from "./kept-envelope.ts";
 import { closingContentShape } from "./messages.ts";
 import { originPlacement, type Placement } from "./placement.ts";
 import { requireBoxes } from "./share-boxes.ts";
@@ -39,6 +40,8 @@ export interface CheckedProof {
   readonly links: readonly Uint8Array[];
   /** Protocol 1: the shares that are sealed to the owner where the deposit is now, in the order of `boxedPoints`. */
   readonly boxes: readonly Uint8Array[];
+  /** What the keepers keep beside the ciphertext, as the owner signed for it. */
+  readonly envelope: KeptEnvelope | null;
   /** Where the deposit is now. */
   readonly placement: Placement;
   /** The last refresh or move. */
@@ -73,14 +76,16 @@ export function readProof(bytes: Uint8Array): CheckedProof {
     if (!fits)
       throw new IntercloudError("CLOSING_FOREIGN", "integrity", "the owner closed another chain than this one");
     requireBoxes(terms.token, terms.manifest, content.boxes);
+    requireForm(terms.token, content.envelope);
     const chain = checkChain(chainExpectation(terms, content.digestFromOwner), proof.links, proof.keeping);
     const change = proof.change === null ? undefined : readChangeProof(proof.change);
     if (change !== undefined) requireOwn(change, terms);
     const placement = change?.placement ?? placed(terms, proof.keeping);
-    const { digestFromOwner } = content;
+    const { digestFromOwner, envelope } = content;
     const boxes = change?.boxes ?? content.boxes;
     requireBoxes(terms.token, placement.manifest, boxes);
-    return { terms, digestFromOwner, chain, links: proof.links, boxes, placement, change, parts: proof };
+    const signed = { terms, digestFromOwner, envelope, boxes, placement };
+    return { ...signed, chain, links: proof.links, change, parts: proof };
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new IntercloudError("PROOF_BROKEN", "integrity", `this proof of a deposit does not hold: ${why}`, {}, cause);

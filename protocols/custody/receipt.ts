@@ -20,7 +20,7 @@ const receiptShape = v.strictObject({
   tokenId: fixedBytes(TOKEN_ID_BYTES),
   /** The provider that signs. */
   peer: text(64),
-  /** What was here and is gone. Masks are made for each round and never kept, so there is nothing of them to remove. */
+  /** What was here and is gone; with the ciphertext the envelope, if the deposit has one. Masks are made for each round and never kept, so there is nothing of them to remove. */
   removed: v.strictObject({ share: v.boolean(), ciphertext: v.boolean() }),
   /** `destroyRequestDigest` of the owner's request. */
   requestDigest: fixedBytes(DIGEST_BYTES),

@@ -44,25 +44,46 @@ export interface AgeFile {
    * @throws IntercloudError HEADER_FORGED, FILE_DAMAGED.
    */
   open(fileKey: Uint8Array): Promise<AsyncIterable<Uint8Array>>;
+  /** The same, for whoever puts the chunks together from several copies of the file. @throws as `open`. */
+  unlock(fileKey: Uint8Array): Promise<UnlockedAgeFile>;
   /** For a file whose message is not read. */
   close(): Promise<void>;
 }
 
+export interface UnlockedAgeFile {
+  /** Header and nonce, as they came. Behind them come the chunks. */
+  readonly head: Uint8Array;
+  /** Opens the chunks (`openChunks`). To be wiped. */
+  readonly key: Uint8Array;
+  /** The chunks. */
+  readonly rest: AsyncIterable<Uint8Array>;
+}
+
 /** Reads the header. @throws IntercloudError NOT_AN_AGE_FILE, AGE_VERSION, ARMOR_DAMAGED, HEADER_DAMAGED; the file is closed then. */
 export async function readAgeFile(file: AsyncIterable<Uint8Array>): Promise<AgeFile> {
-  const reader = headReader(withoutArmor(file));
+  return await readBinaryAgeFile(withoutArmor(file));
+}
+
+/** The same for a file that has no armor. */
+export async function readBinaryAgeFile(file: AsyncIterable<Uint8Array>): Promise<AgeFile> {
+  const reader = headReader(file);
   try {
-    const { stanzas, isOf } = await readHeader(reader);
-    return {
+    const { stanzas, bytes, isOf } = await readHeader(reader);
+    const ageFile: AgeFile = {
       stanzas,
       close: () => reader.close(),
       async open(fileKey) {
+        const { key, rest } = await ageFile.unlock(fileKey);
+        return openPayload(key, rest);
+      },
+      async unlock(fileKey) {
         if (!isOf(fileKey)) throw headerForged();
         const nonce = await reader.take(PAYLOAD_NONCE_BYTES);
         if (nonce.length < PAYLOAD_NONCE_BYTES) throw headerDamaged("the file ends behind it");
-        return openPayload(payloadKey(fileKey, nonce), reader.rest());
+        return { head: Buffer.concat([bytes, nonce]), key: payloadKey(fileKey, nonce), rest: reader.rest() };
       },
     };
+    return ageFile;
   } catch (error) {
     await reader.close();
     throw error;

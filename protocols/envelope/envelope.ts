@@ -3,8 +3,9 @@
  * itself is anywhere.
  */
 import type { Entropy } from "../crypto/entropy.ts";
-import { encodeAgeFile, readAgeFile } from "./age-file.ts";
+import { encodeAgeFile, readAgeFile, readBinaryAgeFile, type UnlockedAgeFile } from "./age-file.ts";
 import { FILE_KEY_BYTES, PAYLOAD_NONCE_BYTES } from "./constants.ts";
+import { headerDamaged } from "./errors.ts";
 import { findStanza, unwrapFileKey, wrapFileKey } from "./stanza.ts";
 
 export interface NewEnvelope {
@@ -64,5 +65,28 @@ export async function readEnvelope(file: AsyncIterable<Uint8Array>): Promise<Env
   } catch (error) {
     await ageFile.close();
     throw error;
+  }
+}
+
+/**
+ * Begins to read an envelope that others keep for us, of which we know the deposit.
+ * @throws IntercloudError as `readEnvelope` and `Envelope.open`: then it is not the one that was made; the file is closed.
+ */
+export async function unlockEnvelope(
+  { tokenText, envelopeKey }: Pick<NewEnvelope, "tokenText" | "envelopeKey">,
+  file: AsyncIterable<Uint8Array>,
+): Promise<UnlockedAgeFile> {
+  const ageFile = await readBinaryAgeFile(file);
+  let fileKey: Uint8Array | undefined;
+  try {
+    const stanza = findStanza(ageFile.stanzas);
+    if (stanza.tokenText !== tokenText) throw headerDamaged("it names another deposit");
+    fileKey = unwrapFileKey(envelopeKey, stanza);
+    return await ageFile.unlock(fileKey);
+  } catch (error) {
+    await ageFile.close();
+    throw error;
+  } finally {
+    fileKey?.fill(0);
   }
 }

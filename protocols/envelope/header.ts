@@ -28,6 +28,8 @@ export interface Stanza {
 
 export interface Header {
   readonly stanzas: readonly Stanza[];
+  /** All of it, as it was read. */
+  readonly bytes: Uint8Array;
   /** Whether nobody changed it since it was made with this file key. */
   isOf(fileKey: Uint8Array): boolean;
 }
@@ -54,7 +56,8 @@ export async function readHeader(reader: HeadReader): Promise<Header> {
       const mac = macOf(line);
       if (stanzas.length === 0) throw headerDamaged("nobody is named who could open the file");
       const signed = text.slice(0, -(line.length + 1 - MAC_MARK.length));
-      return { stanzas, isOf: (fileKey) => equalBytes(headerMac(fileKey, signed), mac) };
+      const bytes = Buffer.from(text, "latin1");
+      return { stanzas, bytes, isOf: (fileKey) => equalBytes(headerMac(fileKey, signed), mac) };
     }
     if (!/^->( [\x21-\x7e]+)+$/.test(line)) throw headerDamaged("a line of it is not right");
     stanzas.push({ arguments: line.split(" ").slice(1), body: await readBody(nextLine) });

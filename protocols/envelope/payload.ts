@@ -9,10 +9,10 @@
 import { deriveKey } from "../crypto/key-agreement.ts";
 import { IntercloudError } from "../wire/errors.ts";
 import { AEAD_NONCE_BYTES, seal, unseal } from "./aead.ts";
-import { type Chunk, chunksOf } from "./chunks.ts";
+import { chunksOf } from "./chunks.ts";
 import { CHUNK_BYTES, TAG_BYTES } from "./constants.ts";
 
-const SEALED_CHUNK_BYTES = CHUNK_BYTES + TAG_BYTES;
+export const SEALED_CHUNK_BYTES = CHUNK_BYTES + TAG_BYTES;
 
 /** What seals and opens the chunks of one file. */
 export function payloadKey(fileKey: Uint8Array, nonce: Uint8Array): Uint8Array {
@@ -23,7 +23,8 @@ export function payloadKey(fileKey: Uint8Array, nonce: Uint8Array): Uint8Array {
 export async function* sealPayload(key: Uint8Array, message: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
   const nonce = Buffer.alloc(AEAD_NONCE_BYTES);
   try {
-    for await (const chunk of chunksOf(message, CHUNK_BYTES)) yield seal(key, nonceOf(nonce, chunk), chunk.bytes);
+    for await (const chunk of chunksOf(message, CHUNK_BYTES))
+      yield seal(key, nonceOf(nonce, chunk.index, chunk.isLast), chunk.bytes);
   } finally {
     key.fill(0);
   }
@@ -31,31 +32,49 @@ export async function* sealPayload(key: Uint8Array, message: AsyncIterable<Uint8
 
 /** Wipes the key at its end. @throws IntercloudError FILE_DAMAGED; what was yielded before is the right beginning. */
 export async function* openPayload(key: Uint8Array, payload: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
-  const nonce = Buffer.alloc(AEAD_NONCE_BYTES);
   try {
-    for await (const chunk of chunksOf(payload, SEALED_CHUNK_BYTES)) {
-      const bytes = unseal(key, nonceOf(nonce, chunk), chunk.bytes);
-      if (bytes === undefined && chunk.bytes.length === SEALED_CHUNK_BYTES) {
-        // Right bytes in their right place, of which only the end is wrong: the reference implementation releases them, too.
-        const atWrongEnd = unseal(key, nonceOf(nonce, { ...chunk, isLast: !chunk.isLast }), chunk.bytes);
-        if (atWrongEnd !== undefined) {
-          yield atWrongEnd;
-          throw damaged(chunk.index + 1, chunk.isLast ? "its end is missing" : "something was put behind its end");
-        }
-      }
-      // An empty chunk after others would be a second form of the same message.
-      if (bytes === undefined || (bytes.length === 0 && chunk.index > 0)) {
-        throw damaged(chunk.index, chunk.isLast ? "its end is missing or was changed" : "it was changed");
-      }
-      if (bytes.length > 0) yield bytes;
-    }
+    for await (const { bytes } of openChunks(key, payload, 0)) if (bytes.length > 0) yield bytes;
   } finally {
     key.fill(0);
   }
 }
 
+export interface OpenedChunk {
+  /** What is in it. */
+  readonly bytes: Uint8Array;
+  /** As it came. Gone when the next chunk is asked for. */
+  readonly sealed: Uint8Array;
+  readonly isLast: boolean;
+}
+
+/** From the chunk `firstIndex` on, with which `payload` begins. @throws IntercloudError FILE_DAMAGED. */
+export async function* openChunks(
+  key: Uint8Array,
+  payload: AsyncIterable<Uint8Array>,
+  firstIndex: number,
+): AsyncIterable<OpenedChunk> {
+  const nonce = Buffer.alloc(AEAD_NONCE_BYTES);
+  for await (const { bytes: sealed, isLast, index: passed } of chunksOf(payload, SEALED_CHUNK_BYTES)) {
+    const index = firstIndex + passed;
+    const bytes = unseal(key, nonceOf(nonce, index, isLast), sealed);
+    if (bytes === undefined && sealed.length === SEALED_CHUNK_BYTES) {
+      // Right bytes in their right place, of which only the end is wrong: the reference implementation releases them, too.
+      const atWrongEnd = unseal(key, nonceOf(nonce, index, !isLast), sealed);
+      if (atWrongEnd !== undefined) {
+        yield { bytes: atWrongEnd, sealed, isLast: false };
+        throw damaged(index + 1, isLast ? "its end is missing" : "something was put behind its end");
+      }
+    }
+    // An empty chunk after others would be a second form of the same message.
+    if (bytes === undefined || (bytes.length === 0 && index > 0)) {
+      throw damaged(index, isLast ? "its end is missing or was changed" : "it was changed");
+    }
+    yield { bytes, sealed, isLast };
+  }
+}
+
 /** Eleven bytes of index, big-endian (no index comes near 2^64), and whether it is the last chunk. */
-function nonceOf(nonce: Buffer, { index, isLast }: Chunk): Buffer {
+function nonceOf(nonce: Buffer, index: number, isLast: boolean): Buffer {
   nonce.writeBigUInt64BE(BigInt(index), AEAD_NONCE_BYTES - 1 - 8);
   nonce[AEAD_NONCE_BYTES - 1] = isLast ? 1 : 0;
   return nonce;

@@ -29,10 +29,14 @@ export interface EnvelopeStanza {
 export function wrapFileKey(envelopeKey: Uint8Array, tokenText: string, fileKey: Uint8Array): Stanza {
   const key = wrapKey(envelopeKey, tokenText);
   try {
-    return { arguments: [TYPE, tokenText], body: seal(key, ZERO_NONCE, fileKey) };
+    return stanzaOf(tokenText, seal(key, ZERO_NONCE, fileKey));
   } finally {
     key.fill(0);
   }
+}
+
+export function stanzaOf(tokenText: string, wrappedKey: Uint8Array): Stanza {
+  return { arguments: [TYPE, tokenText], body: wrappedKey };
 }
 
 /** @throws IntercloudError WRONG_ENVELOPE_KEY. */

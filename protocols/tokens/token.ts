@@ -37,10 +37,10 @@ const tokenShape = v.strictObject({
   dealer: v.optional(v.literal("self")),
   policy: v.strictObject({
     /**
-     * "whole": the message itself is layered. "envelope": what is layered is an envelope key (protocols/envelope), which opens an age
-     * file that is somewhere else.
+     * "whole": the message itself is layered. Otherwise what is layered is an envelope key (protocols/envelope), which opens an age
+     * file: "envelope": the providers that keep the ciphertext keep the file as well. "detached": it is with the user.
      */
-    form: v.picklist(["whole", "envelope"]),
+    form: v.picklist(["whole", "envelope", "detached"]),
   }),
 });
 

@@ -139,6 +139,22 @@ export function createChannel(stream: ByteStream, options: ChannelOptions): Owne
     }
   }
 
+  /** Waits for the promise; undefined when it takes longer than `silenceMs`. */
+  function orSilence<T>(promise: Promise<T>, silenceMs: number): Promise<T | undefined> {
+    return new Promise((resolve, reject) => {
+      const done = (): void => {
+        disarm();
+        failed.signal.removeEventListener("abort", done);
+      };
+      const disarm = clock.after(silenceMs, () => {
+        done();
+        resolve(undefined);
+      });
+      failed.signal.addEventListener("abort", done, { once: true });
+      promise.then(resolve, reject).finally(done);
+    });
+  }
+
   /** The next item, under the idle deadline. */
   async function receive(): Promise<IncomingItem> {
     if (receiving) throw new IntercloudError("CHANNEL_IN_USE", "internal", "one receive at a time on a channel");
@@ -207,16 +223,18 @@ export function createChannel(stream: ByteStream, options: ChannelOptions): Owne
       abort(error);
       throw error;
     },
-    sendBody: (source) =>
+    sendBody: (source, { keepAliveMs } = {}) =>
       exclusively(async () => {
+        const patiently = <T>(promise: Promise<T>) =>
+          keepAliveMs === undefined ? promise : orSilence(promise, keepAliveMs);
         try {
-          return await sendFrames(source, { write, orFailure, onSend: (bytes) => onSend?.("data", bytes) });
+          return await sendFrames(source, { write, orFailure, patiently, onSend: (bytes) => onSend?.("data", bytes) });
         } catch (error) {
           abort(error instanceof IntercloudError ? error : internal(error));
           throw error;
         }
       }),
-    receiveBody: ({ lengthBytes }) => createIncomingBody({ peer, lengthBytes, receive, abort, abandon }),
+    receiveBody: (expected) => createIncomingBody({ peer, expected, receive, abort, abandon }),
     async finish() {
       incoming.stop(new IntercloudError("CHANNEL_CLOSED", "internal", "this channel was finished by its owner"));
       await close().catch(abort);

@@ -96,6 +96,8 @@ export function createFrameReader(stream: ByteStream): () => Promise<Item | null
       checkHead(type, payloadBytes);
       if (type === DATA) {
         dataLeft = payloadBytes;
+        // says no more than that its sender is still there
+        if (dataLeft === 0) return { kind: "data", bytes: new Uint8Array() };
         continue;
       }
       const payload = payloadBytes === 0 ? new Uint8Array() : await payloadOf(payloadBytes);
@@ -111,7 +113,7 @@ export function createFrameReader(stream: ByteStream): () => Promise<Item | null
 
 function checkHead(type: number, payloadBytes: number): void {
   const maxLength = MAX_LENGTH[type];
-  if (maxLength === undefined || payloadBytes < 0 || (type === DATA && payloadBytes === 0)) {
+  if (maxLength === undefined || payloadBytes < 0) {
     throw new IntercloudError("BAD_FRAME", "bad-request", "this is not a frame of ours; is it an Intercloud peer?");
   }
   if (1 + payloadBytes > maxLength) {

@@ -3,11 +3,11 @@ import { createBlockDigester, digestOfBlocks } from "../crypto/block-digest.ts";
 import { equalBytes } from "../crypto/digest.ts";
 import { IntercloudError } from "./errors.ts";
 import type { IncomingItem } from "./incoming.ts";
-import type { BodySummary, IncomingBody, PeerName } from "./transport.ts";
+import type { BodySummary, IncomingBody, PeerName, ReceiveOptions } from "./transport.ts";
 
 interface BodyParts {
   readonly peer: PeerName;
-  readonly lengthBytes: number;
+  readonly expected: ReceiveOptions;
   receive(): Promise<IncomingItem>;
   /** Ends the channel and tells the peer. */
   abort(reason: IntercloudError): void;
@@ -15,7 +15,9 @@ interface BodyParts {
   abandon(): void;
 }
 
-export function createIncomingBody({ peer, lengthBytes, receive, abort, abandon }: BodyParts): IncomingBody {
+export function createIncomingBody({ peer, expected, receive, abort, abandon }: BodyParts): IncomingBody {
+  const exactBytes = "lengthBytes" in expected ? expected.lengthBytes : undefined;
+  const maxBytes = "lengthBytes" in expected ? expected.lengthBytes : expected.maxBytes;
   let summary: BodySummary | undefined;
   let started = false;
 
@@ -24,8 +26,9 @@ export function createIncomingBody({ peer, lengthBytes, receive, abort, abandon 
   }
 
   function check(received: BodySummary, declared: BodySummary): BodySummary {
-    if (declared.lengthBytes !== received.lengthBytes || received.lengthBytes !== lengthBytes) {
-      throw integrity("LENGTH_MISMATCH", `has ${received.lengthBytes} bytes where ${lengthBytes} were announced`);
+    const announcedBytes = exactBytes ?? declared.lengthBytes;
+    if (declared.lengthBytes !== received.lengthBytes || received.lengthBytes !== announcedBytes) {
+      throw integrity("LENGTH_MISMATCH", `has ${received.lengthBytes} bytes where ${announcedBytes} were announced`);
     }
     if (!equalBytes(declared.digest, received.digest)) throw integrity("DIGEST_MISMATCH", "does not match its digest");
     return received;
@@ -47,8 +50,9 @@ export function createIncomingBody({ peer, lengthBytes, receive, abort, abandon 
           );
           return;
         }
+        if (item.bytes.length === 0) continue; // the sender's source is silent
         receivedBytes += item.bytes.length;
-        if (receivedBytes > lengthBytes) throw integrity("TOO_LONG", `goes on after its ${lengthBytes} bytes`);
+        if (receivedBytes > maxBytes) throw integrity("TOO_LONG", `goes on after its ${maxBytes} bytes`);
         digester.add(item.bytes);
         yield item.bytes;
       }

@@ -13,6 +13,8 @@ interface FrameWriter {
   write(frame: readonly Uint8Array[]): Promise<void>;
   /** Waits for the promise, or rejects as soon as the channel fails. */
   orFailure<T>(promise: Promise<T>): Promise<T>;
+  /** Waits for the promise; undefined when the receiver should hear meanwhile that we are still here. */
+  patiently<T>(promise: Promise<T>): Promise<T | undefined>;
   onSend(bytes: Uint8Array): void;
 }
 
@@ -26,7 +28,8 @@ export async function sendFrames(source: AsyncIterable<Uint8Array>, writer: Fram
     let next = iterator.next();
     for (;;) {
       // what is gathered waits for more only as long as the source has more at once
-      const result = await writer.orFailure(gathered.lengthBytes() === 0 ? next : Promise.race([next, turn()]));
+      const waiting = gathered.lengthBytes() === 0 ? writer.patiently(next) : Promise.race([next, turn()]);
+      const result = await writer.orFailure(waiting);
       if (result === undefined) {
         await writer.write(gathered.frame());
         continue;

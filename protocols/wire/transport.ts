@@ -50,9 +50,15 @@ export interface BodySummary {
   readonly digest: Uint8Array;
 }
 
-export interface ReceiveOptions {
-  /** The exact length. More is an error at the first byte too many, less is an error at END. */
-  readonly lengthBytes: number;
+/**
+ * `lengthBytes`: the exact length; more is an error at the first byte too many, less is an error at END.
+ * `maxBytes`: for a body whose length its sender does not know when it begins.
+ */
+export type ReceiveOptions = { readonly lengthBytes: number } | { readonly maxBytes: number };
+
+export interface SendOptions {
+  /** While the source is silent, tells the receiver so often that it is still to come: for a source that may rest, as a pipe does. */
+  readonly keepAliveMs?: number;
 }
 
 /** A body being received: iterate it to its end, then read `summary()`. */
@@ -75,7 +81,7 @@ export interface Channel {
   /** The next message. @throws RemoteError if the peer failed instead; TRUNCATED if the stream ended without one. */
   receiveMessage(): Promise<CborValue>;
   /** Sends all of `source` and an END frame; fails early with RemoteError if the peer reports a failure meanwhile. */
-  sendBody(source: AsyncIterable<Uint8Array>): Promise<BodySummary>;
+  sendBody(source: AsyncIterable<Uint8Array>, options?: SendOptions): Promise<BodySummary>;
   receiveBody(options: ReceiveOptions): IncomingBody;
   /** No more from us; waits until what we sent is on its way, within a deadline. */
   close(): Promise<void>;

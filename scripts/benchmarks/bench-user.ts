@@ -32,7 +32,7 @@ const runSmall = createSmallOperations({ client, transport, session, providers, 
 
 async function put({ file, route, lengthBytes }: TransferTask): Promise<string> {
   const source = await fileSource(file ?? "");
-  const { token, tokenText } = await client.deposit(source, { route });
+  const { token, tokenText } = await client.deposit(source, { route, form: "whole" });
   if (token.lengthBytes !== lengthBytes) throw new Error(`${token.lengthBytes} bytes were deposited`);
   return tokenText;
 }

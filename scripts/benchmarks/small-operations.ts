@@ -39,7 +39,7 @@ export function createSmallOperations(options: SmallOperationsOptions) {
     async "deposit-keys"() {
       const key = systemEntropy(KEY_BYTES);
       const source = { lengthBytes: key.length, open: () => only(key) };
-      made.push((await client.deposit(source, { route: "fanout" })).tokenText);
+      made.push((await client.deposit(source, { route: "fanout", form: "whole" })).tokenText);
     },
     async "retrieve-keys"() {
       const token = tokens[next++ % tokens.length];

@@ -18,7 +18,7 @@ const SEED = Number(process.env["CHAOS_SEED"] ?? randomBytes(4).readUInt32BE());
 const GRACE_SECONDS = 90;
 const [PROVIDERS, THRESHOLD] = [5, 3];
 /** What an operation may end with when providers are away. */
-const EXPECTED_CODES = new Set(["NOT_ENOUGH_PROVIDERS", "NO_DEAL", "NO_CIPHERTEXT"]);
+const EXPECTED_CODES = new Set(["NOT_ENOUGH_PROVIDERS", "NO_DEAL", "NO_CIPHERTEXT", "NO_ENVELOPE"]);
 const EXPECTED_STATUSES = new Set(["unreachable", "timeout", "cancelled", "busy"]);
 
 let directory: string;
@@ -74,7 +74,8 @@ test(
     const deposits = keepTrying(async () => {
       const message = bytesOf(1 + (random() % 200_000), random());
       const route = random() % 2 === 0 ? "chain" : "fanout";
-      const { tokenText } = await client.deposit(message, { route, signal: AbortSignal.timeout(60_000) });
+      const form = random() % 2 === 0 ? "whole" : "envelope";
+      const { tokenText } = await client.deposit(message, { route, form, signal: AbortSignal.timeout(60_000) });
       kept.push({ tokenText, message });
     });
     const retrievals = keepTrying(async () => {

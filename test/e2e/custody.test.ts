@@ -7,7 +7,7 @@ import { afterAll, expect, test } from "vitest";
 import { openClient, openHome } from "../../client/index.ts";
 import { bytesOf, collect, sourceOf } from "../support/bytes.ts";
 import { intercloud, intercloudJson, ROOT } from "./intercloud.ts";
-import { testnetUser } from "./user.ts";
+import { flipBit, testnetUser } from "./user.ts";
 
 const MIB = 1024 * 1024;
 const user = await testnetUser(5, 3);
@@ -80,11 +80,54 @@ test("Protocol 1 is read from its home alone, with everybody else dead", async (
 
 test("in and out through pipes, the token too, and nothing is left in the home", async () => {
   const message = bytesOf(MIB, 4);
-  const { stdout: token } = await user.run(["put", "-"], { stdin: message });
+  const { stdout: token } = await user.run(["put", "--whole", "-"], { stdin: message });
   const got = await user.run(["get", "-"], { stdin: token });
   expect(got.exitCode).toBe(0);
   expect(Buffer.compare(got.bytes, message)).toBe(0);
   expect(await readdir(path.join(home, "tmp"))).toEqual([]);
+});
+
+test("put and get as a user types them: the body is with the keepers, from pipe to pipe and to a file", async () => {
+  const message = bytesOf(8 * MIB, 11);
+  const put = await user.run(["put", "-"], { stdin: message });
+  expect({ exitCode: put.exitCode, stderr: put.stderr }).toEqual({ exitCode: 0, stderr: "" });
+  const token = put.stdout.trim();
+  await user.expectBack(token, message);
+  const { tokenId, envelope, ...shown } = await intercloudJson(["show", token], { home });
+  expect(shown).toMatchObject({ form: "envelope", lengthBytes: message.length });
+  for (const number of [1, 2, 3, 4, 5]) {
+    const bodies = (await user.bodies(number)).filter((name) => name === `envelope-${tokenId}`);
+    expect(bodies).toHaveLength(number <= 3 ? 1 : 0);
+    expect(shown.holders[number - 1].holdsEnvelope).toBe(number <= 3);
+  }
+  // an age file like any other, which its deposit opens wherever it is
+  const file = path.join(user.net, "provider-1/store/bodies", `envelope-${tokenId}`);
+  expect((await stat(file)).size).toBe(envelope.lengthBytes);
+  const decrypted = await user.run(["decrypt", file]);
+  expect({ exitCode: decrypted.exitCode, stderr: decrypted.stderr }).toEqual({ exitCode: 0, stderr: "" });
+  expect(Buffer.compare(decrypted.bytes, message)).toBe(0);
+
+  for (const number of [1, 2]) {
+    const damaged = path.join(user.net, `provider-${number}/store/bodies`, `envelope-${tokenId}`);
+    await flipBit(damaged, message.length >> 1);
+  }
+  const back = path.join(directory, "back");
+  const got = await user.run(["get", token, "-o", back, "--json"]);
+  expect(JSON.parse(got.stdout)).toEqual({ token, file: back, lengthBytes: message.length });
+  expect(Buffer.compare(await readFile(back), message)).toBe(0);
+  // nothing when the third was the first to answer
+  if (got.stderr !== "") expect(got.stderr).toMatch(/provider-[12] sent wrong bytes/);
+  const { exitCode, stdout } = await user.run(["repair", token]);
+  expect(exitCode).toBe(0);
+  expect(stdout.match(/provider-[12] +envelope copied/g)).toHaveLength(2);
+});
+
+test("a file of 0 bytes is put and got, and cannot be shared whole", async () => {
+  const empty = await user.file("empty", new Uint8Array());
+  const { exitCode, stdout } = await user.run(["put", empty, "--protocol", "2", "--route", "fanout", "--copies", "1"]);
+  expect(exitCode).toBe(0);
+  await user.expectBack(stdout.trim(), new Uint8Array());
+  expect((await user.run(["put", "--whole", empty])).stderr).toContain("[EMPTY_MESSAGE]");
 });
 
 test("get -o writes a whole file of mode 0600, and replaces none unless it is told to", async () => {

@@ -123,7 +123,7 @@ test("from file to file, of mode 0600, with what --json says, and list knows its
   await expectDecrypted(piped.bytes, message);
   const { deposits } = JSON.parse((await user.run(["list", "--json"])).stdout);
   expect(deposits.find((each: { token: string }) => each.token === token)).toMatchObject({
-    ...{ name: "sealed.age", form: "envelope", lengthBytes: 32 },
+    ...{ name: "sealed.age", form: "detached", lengthBytes: 32 },
   });
   for (const args of [
     ["encrypt", plain, "-o", sealed],
@@ -142,7 +142,7 @@ test("get of a key says what to do, and decrypt of a file that names a whole mes
   expect(outcome.stdout).toBe("");
   const naming = await fileNaming(await user.put(bytesOf(32, 4)));
   expectFailure(await user.run(["decrypt"], { stdin: naming }), 5, "NO_ENVELOPE_KEY");
-  expect((await user.run(["show", tokenOf(encrypted)])).stdout).toMatch(/protocol +3, envelope/);
+  expect((await user.run(["show", tokenOf(encrypted)])).stdout).toMatch(/form +detached: the key of a file/);
   expect((await user.run(["verify", tokenOf(encrypted)])).exitCode).toBe(0);
 });
 
@@ -201,6 +201,7 @@ test("another identity is refused, and a deposit that nobody knows is not found"
 test("Ctrl-C while the pipe is silent ends at once, and leaves no file", async () => {
   const folder = path.join(directory, "interrupted");
   await mkdir(folder);
+  const before = await depositCount();
   for (const [command, bytes] of [
     ["encrypt", message],
     ["decrypt", encrypted.subarray(0, 2 * MIB)],
@@ -216,13 +217,20 @@ test("Ctrl-C while the pipe is silent ends at once, and leaves no file", async (
     expectFailure(await running, 130, "CANCELLED");
     expect(await readdir(folder)).toEqual([]);
   }
+  expect(await depositCount()).toBe(before);
 });
 
-test("a reader that goes away ends it quietly", async () => {
+test("a reader that goes away ends it quietly, and the providers forget the key of what it left", async () => {
+  const before = await depositCount();
   const line = `"${path.join(ROOT, "bin/intercloud")}" encrypt /dev/zero --home "${home}" | head -c 1000000 | wc -c`;
   const { stdout, stderr } = await promisify(execFile)("bash", ["-c", line]);
   expect({ read: stdout.trim(), stderr }).toEqual({ read: "1000000", stderr: "" });
+  expect(await depositCount()).toBe(before);
 });
+
+async function depositCount(): Promise<number> {
+  return JSON.parse((await user.run(["list", "--json"])).stdout).deposits.length;
+}
 
 /** An age file whose header names this deposit, under a key that nobody deposited. */
 async function fileNaming(tokenText: string): Promise<Uint8Array> {

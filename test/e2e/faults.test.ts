@@ -138,7 +138,7 @@ test("a provider that dies while the message travels is replaced", async () => {
 test("with the dealer dead nothing can be deposited, and what is there can be read", async () => {
   await expectNothingNew(async () => {
     await user.testnet("kill", "dealer-1");
-    expectFailure(await user.run(["put", "-"], { stdin: message }), 4, "dealer-1");
+    expectFailure(await user.run(["put", "--whole", "-"], { stdin: message }), 4, "dealer-1");
     await user.expectBack(kept, message);
     await user.testnet("start", "dealer-1");
   });
@@ -148,7 +148,7 @@ test.each(["dealer-1", "provider-3"])("a deposit during which %s dies leaves not
   const file = await user.file("long", new Uint8Array(128 * MIB));
   await expectNothingNew(async () => {
     const before = await user.bodies(3);
-    const putting = user.run(["put", file]);
+    const putting = user.run(["put", "--whole", file]);
     const begun = async () => (await user.bodies(3)).some((body) => !before.includes(body));
     await expect.poll(begun, { timeout: SETTLE_MS, interval: 10 }).toBe(true);
     await user.testnet("kill", name);
@@ -162,7 +162,9 @@ test("Ctrl-C in the middle of a deposit leaves nothing, anywhere", async () => {
   await expectNothingNew(async () => {
     const before = await user.bodies(1);
     let interrupt = () => {};
-    const putting = user.run(["put", file], { onStart: (child) => (interrupt = () => void child.kill("SIGINT")) });
+    const putting = user.run(["put", "--whole", file], {
+      onStart: (child) => (interrupt = () => void child.kill("SIGINT")),
+    });
     const begun = async () => (await user.bodies(1)).some((body) => !before.includes(body));
     await expect.poll(begun, { timeout: SETTLE_MS, interval: 10 }).toBe(true);
     interrupt();
@@ -174,7 +176,7 @@ test("Ctrl-C while a pipe is silent ends at once, and in the middle of a get lea
   const pipe = new PassThrough();
   pipe.write("the beginning");
   let child: ChildProcess | undefined;
-  const putting = user.run(["put", "-"], { stdin: pipe, onStart: (started) => (child = started) });
+  const putting = user.run(["put", "--whole", "-"], { stdin: pipe, onStart: (started) => (child = started) });
   await expect.poll(() => namelessFiles(child?.pid), { timeout: SETTLE_MS }).toHaveLength(1);
   child?.kill("SIGINT");
   expectFailure(await putting, 130);
@@ -198,7 +200,8 @@ test("a provider where the owner is over its quota ends the deposit, and no othe
   await user.testnet("start", "provider-4");
   // The one that refuses may keep its share of the deal, which nobody can use any more, until the deal expires.
   await expectNothingNew(
-    async () => expectFailure(await user.run(["put", "-", "--copies", "5"], { stdin: message }), 4, "provider-4"),
+    async () =>
+      expectFailure(await user.run(["put", "--whole", "-", "--copies", "5"], { stdin: message }), 4, "provider-4"),
     [1, 2, 3, 5],
   );
   await user.expectBack(kept, message);
@@ -216,7 +219,9 @@ test("a provider whose disk is full takes no deposits and still serves those tha
   const causes = async () => await (await fetch(`${adminUrl}/readyz`).catch(() => undefined))?.text();
   await expect.poll(causes, { timeout: SETTLE_MS }).toContain("DISK_LOW");
 
-  await expectNothingNew(async () => expectFailure(await user.run(["put", "-"], { stdin: message }), 4, "provider-4"));
+  await expectNothingNew(async () =>
+    expectFailure(await user.run(["put", "--whole", "-"], { stdin: message }), 4, "provider-4"),
+  );
   await user.testnet("kill", "provider-1", "provider-2");
   await user.expectBack(kept, message);
   await user.testnet("start", "provider-1", "provider-2");

@@ -141,7 +141,7 @@ test("grants and revokes with providers down: enough is enough, and too few is e
 test("destroy removes a deposit everywhere, with receipts that verify offline", async () => {
   const before = await allBodies();
   const file = await user.file("a letter", message);
-  const token = (await user.run(["put", file])).stdout.trim();
+  const token = (await user.run(["put", "--whole", file])).stdout.trim();
   await intercloudJson(["grant", token, bob.identity], { home });
   expectFailure(await user.run(["destroy", token]), 2, "--yes");
   expectFailure(await user.run(["destroy", "-"], { stdin: token }), 2, "--yes");

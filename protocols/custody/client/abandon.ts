@@ -1,5 +1,6 @@
 import type { PeerName } from "../../wire/transport.ts";
 import { ASK_TIMEOUT_MS } from "../constants.ts";
+import { readProof } from "../proof.ts";
 import { askAll } from "./ask-all.ts";
 import { type CustodyUser, signedRequest } from "./user.ts";
 
@@ -15,4 +16,10 @@ export async function abandon(
 ): Promise<void> {
   const request = signedRequest(user, "destroy", { tokenId, dealId });
   await askAll(user, peers, "abandon", { request }, { timeoutMs: ASK_TIMEOUT_MS });
+}
+
+/** A deposit that was just made, as its proof has it. */
+export async function abandonDeposit(user: CustodyUser, proof: Uint8Array): Promise<void> {
+  const { terms, placement } = readProof(proof);
+  await abandon(user, placement.roster, placement.manifest.dealId, terms.tokenId);
 }

@@ -33,7 +33,9 @@ export async function checkGeneration(
  */
 export function readsThatCover({ roster, copies, ...rest }: Placement, count: number): ReadyProvider[][] {
   const keepers = keepersOf({ roster, copies, ...rest });
-  const all = roster.map((peer, i) => ({ peer, point: i + 1, latencyMs: 0, holdsCiphertext: keepers.includes(peer) }));
+  const all = roster.map((peer, i) => ({
+    ...{ peer, point: i + 1, latencyMs: 0, holdsCiphertext: keepers.includes(peer), holdsEnvelope: false },
+  }));
   const left = count > 1 ? [...all] : all.slice(0, copies);
   const reads: ReadyProvider[][] = [];
   while (left.length > 0) {

@@ -18,6 +18,7 @@ import type { PeerName } from "../../wire/transport.ts";
 import { abortOn } from "../abort-on.ts";
 import { ASK_TIMEOUT_MS, CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS, SEAL_TIMEOUT_MS } from "../constants.ts";
 import { chainExpectation } from "../deposit-terms.ts";
+import type { KeptEnvelope } from "../kept-envelope.ts";
 import { bindAnswerShape, chainShape } from "../messages.ts";
 import { chainDigest, encodeProof } from "../proof.ts";
 import { receiveChain } from "../waiting-chain.ts";
@@ -25,6 +26,7 @@ import { abandon } from "./abandon.ts";
 import { chooseProviders } from "./choose-providers.ts";
 import { pourFailure } from "./deposit-failure.ts";
 import type { DealerChoice } from "./fresh-deal.ts";
+import { giveEnvelope } from "./give-envelope.ts";
 import { needAll } from "./need-all.ts";
 import { makeOffer, type Offer } from "./offer.ts";
 import { checkedBoxes } from "./own-shares.ts";
@@ -41,8 +43,10 @@ export interface MessageSource {
 
 export interface DepositOptions {
   readonly source: MessageSource;
-  /** What the message is; `whole` by default. */
-  readonly form?: Token["policy"]["form"];
+  /** What the message is; `whole` by default. With an envelope it is the envelope's key. */
+  readonly form?: Exclude<Token["policy"]["form"], "envelope">;
+  /** Makes the file that the keepers keep beside the ciphertext, once, when it is known which deposit it is of. */
+  readonly envelope?: (tokenText: string) => AsyncIterable<Uint8Array>;
   /** In Protocol 1 the source should be sealed to the owner: whoever has its key needs one keeper only. */
   readonly protocol: Token["protocol"];
   readonly route: Route;
@@ -82,6 +86,8 @@ export interface Deposited {
   readonly proof: Uint8Array;
   /** Protocol 2: the user's share, without which the message cannot be read. */
   readonly userShare: Uint8Array | undefined;
+  /** What is kept beside the ciphertext; null when nothing is. */
+  readonly envelope: KeptEnvelope | null;
 }
 
 /** @throws IntercloudError NOT_ENOUGH_PROVIDERS, CHAIN_BROKEN, SOURCE_CHANGED, EMPTY_MESSAGE ...; nothing is kept then. */
@@ -107,29 +113,39 @@ export async function deposit(user: CustodyUser, options: DepositOptions): Promi
     const [blockDigests, first] = await both(signal, [(either) => hashMessage(options, salt, either), nextDeal]);
     const digest = messageDigest(salt, options.source.lengthBytes, blockDigests);
     let fresh = first;
-    const send = async () => {
+    const tell = async () => {
       const made = makeOffer(user, options, fresh, digest);
       offer = made;
       const message = layered(options, salt, blockDigests, signal);
-      const poured = isShort(made.terms)
+      const pour = isShort(made.terms)
         ? await place(user, made, fresh, message, signal)
-        : await bindAndPour(user, options, made, fresh, message, signal);
-      return { ...made, poured };
+        : await bind(user, options, made, fresh, message, signal);
+      return { ...made, pour };
     };
-    let sent = await unlessStale(fresh, send(), signal);
-    while (sent === undefined) {
+    let told = await unlessStale(fresh, tell(), signal);
+    while (told === undefined) {
       fresh.userSeed.fill(0);
       await abandon(user, peers, fresh.manifest.dealId, offer?.terms.tokenId ?? null);
       fresh = await nextDeal(signal);
-      sent = await unlessStale(fresh, send(), signal);
+      told = await unlessStale(fresh, tell(), signal);
     }
-    const { tokenId, token } = sent.terms;
+    const { terms, pour } = told;
+    const { tokenId, token } = terms;
+    const tokenText = formatTokenText({ tokenId, home: token.home });
+    const [poured, envelope] = await both(signal, [
+      pour,
+      async (either) => {
+        // once: all providers have their part of the deal
+        const file = options.envelope?.(tokenText);
+        return file === undefined ? null : await giveEnvelope(user, terms, file, either);
+      },
+    ]);
     const { dealId } = fresh.manifest;
     if (options.protocol === 2) await options.keepUserShare?.(tokenId, dealId, new Uint8Array(fresh.userSeed));
-    const boxes = options.protocol === 1 ? await checkedBoxes(user, sent.terms, fresh, sent.poured.boxes) : [];
-    const proof = await sealAll(user, options, sent, { ...sent.poured, boxes }, signal);
+    const boxes = options.protocol === 1 ? await checkedBoxes(user, terms, fresh, poured.boxes) : [];
+    const proof = await sealAll(user, options, told, { ...poured, boxes, envelope }, signal);
     const userShare = options.protocol === 2 ? new Uint8Array(fresh.userSeed) : undefined;
-    return { tokenText: formatTokenText({ tokenId, home: token.home }), token, proof, userShare };
+    return { tokenText, token, proof, userShare, envelope };
   } catch (error) {
     if (deal !== undefined) await abandon(user, peers, deal.manifest.dealId, offer?.terms.tokenId ?? null);
     throw signal.aborted ? cancelled(signal) : error;
@@ -157,18 +173,29 @@ async function unlessStale<T>({ isStocked }: TakenDeal, sent: Promise<T>, signal
   }
 }
 
-/** Tells everybody, then sends the masked message to home and waits until it has been everywhere. */
-async function bindAndPour(
+/** Tells everybody; then sends the masked message to home and waits until it has been everywhere. */
+async function bind(
   user: CustodyUser,
   options: DepositOptions,
   offer: Offer,
   deal: FreshDeal,
   message: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
-): Promise<Poured> {
-  const { terms, maskKeys, request, manifest } = offer;
+): Promise<(signal: AbortSignal) => Promise<Poured>> {
+  const { terms, request, manifest } = offer;
   const bound = await needAll(user, terms, "bind", { request, manifest }, { timeoutMs: ASK_TIMEOUT_MS, signal });
   const boxes = terms.roster.map((peer) => parseShape(bindAnswerShape, bound.get(peer), "bind").box);
+  return async (either) => ({ ...(await pour(user, options, offer, deal, message, either)), boxes });
+}
+
+async function pour(
+  user: CustodyUser,
+  options: DepositOptions,
+  { terms, maskKeys }: Offer,
+  deal: FreshDeal,
+  message: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): Promise<Omit<Poured, "boxes">> {
   const { tokenId, descriptor, token } = terms;
   const point = terms.roster.length + 1;
   const share = { point, seed: deal.userSeed, correction: undefined };
@@ -186,7 +213,7 @@ async function bindAndPour(
     if (token.route === "chain") await channel.sendMessage({ links: [] });
     const { links, keeping } = parseShape(chainShape, await receiveChain(channel), "chain");
     await channel.close();
-    return { links, keeping, boxes, digestFromOwner: sent.digest };
+    return { links, keeping, digestFromOwner: sent.digest };
   } catch (error) {
     channel.abort(error);
     throw pourFailure(user, terms, error);
@@ -199,11 +226,11 @@ async function sealAll(
   user: CustodyUser,
   options: DepositOptions,
   offer: Offer,
-  poured: Omit<Poured, "boxes"> & { readonly boxes: readonly Uint8Array[] },
+  poured: Omit<Poured, "boxes"> & { readonly boxes: readonly Uint8Array[]; readonly envelope: KeptEnvelope | null },
   signal: AbortSignal,
 ): Promise<Uint8Array> {
   const { terms, request, manifest } = offer;
-  const { links, keeping, boxes, digestFromOwner } = poured;
+  const { links, keeping, boxes, digestFromOwner, envelope } = poured;
   const chain = checkChain(chainExpectation(terms, digestFromOwner), links, keeping);
   if (!chain.valid) {
     const suspects = chain.firstBreak?.suspects ?? [];
@@ -213,10 +240,8 @@ async function sealAll(
   }
   reporter(options, "sealing", 1)(0);
   const content = {
-    tokenId: terms.tokenId,
-    digestFromOwner,
-    chainDigest: chainDigest(links, keeping),
-    boxes: [...boxes],
+    ...{ tokenId: terms.tokenId, digestFromOwner, chainDigest: chainDigest(links, keeping) },
+    ...{ boxes: [...boxes], envelope },
   };
   const closing = signedRequest(user, "deposit", content);
   await needAll(user, terms, "seal", { closing, links: [...links], keeping }, { timeoutMs: SEAL_TIMEOUT_MS, signal });

@@ -15,6 +15,8 @@ import { type CustodyUser, notEnough, signedRequest } from "./user.ts";
 export interface ListedDeposit {
   readonly tokenText: string;
   readonly token: Token;
+  /** How long its envelope is; null when it has none. */
+  readonly envelopeBytes: number | null;
   /** What its owner lets us do with it; null when it is ours. */
   readonly grant: GrantTerms | null;
 }
@@ -64,6 +66,7 @@ interface Entry {
 interface Page {
   readonly lines: readonly {
     readonly token: Uint8Array;
+    readonly envelopeBytes: number | null;
     readonly grant: GrantTerms | null;
     readonly version: number;
   }[];
@@ -85,14 +88,15 @@ async function* entriesAt(
     const options = { timeoutMs: ASK_TIMEOUT_MS, signal };
     const answer = await user.transport.ask(peer, CUSTODY_PROTOCOL, method, { request }, options);
     const { lines, more } = method === "list" ? ownPage(answer) : grantedPage(answer);
-    for (const { token: bytes, grant, version } of lines) {
+    for (const { token: bytes, envelopeBytes, grant, version } of lines) {
       const token = decodeToken(bytes);
       const tokenId = tokenIdOf(bytes);
       if (after !== null && Buffer.compare(tokenId, after) <= 0) throw endless(peer);
       after = tokenId;
       const isOurs = token.owner === user.session.identity;
       if (isOurs !== (method === "list")) continue;
-      yield { deposit: { tokenText: formatTokenText({ tokenId, home: token.home }), token, grant }, version };
+      const tokenText = formatTokenText({ tokenId, home: token.home });
+      yield { deposit: { tokenText, token, envelopeBytes, grant }, version };
     }
     if (!more || lines.length === 0) return;
   }
@@ -100,8 +104,8 @@ async function* entriesAt(
 }
 
 function ownPage(answer: CborValue): Page {
-  const { tokens, more } = parseShape(listAnswerShape, answer, "list");
-  return { lines: tokens.map((token) => ({ token, grant: null, version: 0 })), more };
+  const { deposits, more } = parseShape(listAnswerShape, answer, "list");
+  return { lines: deposits.map((each) => ({ ...each, grant: null, version: 0 })), more };
 }
 
 function grantedPage(answer: CborValue): Page {

@@ -41,7 +41,7 @@ export function makeOffer(user: CustodyUser, options: DepositOptions, deal: Fres
     lengthBytes: options.source.lengthBytes,
     copies: options.copies,
     ...(isSelfDealt(manifest, user.session.identity) ? { dealer: "self" } : {}),
-    policy: { form: options.form ?? "whole" },
+    policy: { form: options.envelope === undefined ? (options.form ?? "whole") : "envelope" },
   });
   const ephemeral = newAgreementKey(user.entropy);
   const descriptor = encodeDescriptor({

@@ -30,14 +30,14 @@ export function isShort({ token, descriptor }: DepositTerms): boolean {
   return token.route === "fanout" && descriptor.lengthBytes <= MAX_SHORT_BYTES;
 }
 
-/** @param message what is layered, all of it */
+/** Everybody is told; what is returned has everybody sign. @param message what is layered, all of it */
 export async function place(
   user: CustodyUser,
   { terms, request, manifest, maskKeys }: Offer,
   deal: FreshDeal,
   message: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
-): Promise<Poured> {
+): Promise<(signal: AbortSignal) => Promise<Poured>> {
   const { roster, tokenId } = terms;
   const point = roster.length + 1;
   const share = { point, seed: deal.userSeed, correction: undefined };
@@ -53,20 +53,22 @@ export async function place(
   );
   const parts = roster.map((peer) => parseShape(placeAnswerShape, placed.get(peer), "place"));
   const digestsOut = parts.map(({ digestOut }) => digestOut);
-  const statements = fanoutStatements(terms, digestsOut, user.clock.nowMs());
-  const last = statementDigest(statements.at(-1)!);
-  const linked = await needAll(
-    ...([user, terms, "link"] as const),
-    (peer) => ({ tokenId, statement: statements[roster.indexOf(peer)]!, last }),
-    { timeoutMs: SEAL_TIMEOUT_MS, signal },
-  );
-  const answers = roster.map((peer) => parseShape(linkAnswerShape, linked.get(peer), "link"));
-  const [home] = answers;
-  if (!home?.keeping) {
-    const text = "home does not say what it keeps";
-    throw new IntercloudError("CHAIN_BROKEN", "integrity", text, { peers: [terms.token.home] });
-  }
-  const links = answers.map(({ link }) => link);
-  const boxes = parts.map(({ box }) => box);
-  return { links, keeping: home.keeping, boxes, digestFromOwner: bodyDigest(masked) };
+  return async (either) => {
+    const statements = fanoutStatements(terms, digestsOut, user.clock.nowMs());
+    const last = statementDigest(statements.at(-1)!);
+    const linked = await needAll(
+      ...([user, terms, "link"] as const),
+      (peer) => ({ tokenId, statement: statements[roster.indexOf(peer)]!, last }),
+      { timeoutMs: SEAL_TIMEOUT_MS, signal: either },
+    );
+    const answers = roster.map((peer) => parseShape(linkAnswerShape, linked.get(peer), "link"));
+    const [home] = answers;
+    if (!home?.keeping) {
+      const text = "home does not say what it keeps";
+      throw new IntercloudError("CHAIN_BROKEN", "integrity", text, { peers: [terms.token.home] });
+    }
+    const links = answers.map(({ link }) => link);
+    const boxes = parts.map(({ box }) => box);
+    return { links, keeping: home.keeping, boxes, digestFromOwner: bodyDigest(masked) };
+  };
 }

@@ -15,6 +15,7 @@ export interface ReadyProvider {
   readonly peer: PeerName;
   readonly point: number;
   readonly holdsCiphertext: boolean;
+  readonly holdsEnvelope: boolean;
   /** How long its answer took. */
   readonly latencyMs: number;
 }
@@ -23,7 +24,7 @@ interface ReadyAnswer {
   readonly peer: PeerName;
   readonly latencyMs: number;
   /** The generations that it can serve, by their deals. */
-  readonly held: readonly { readonly dealId: Uint8Array; readonly holdsCiphertext: boolean }[];
+  readonly held: readonly { dealId: Uint8Array; holdsCiphertext: boolean; holdsEnvelope: boolean }[];
 }
 
 export interface ReadySurvey {
@@ -77,7 +78,7 @@ export function surveyReady(
         const point = roster.indexOf(peer) + 1;
         return found === undefined || point === 0
           ? []
-          : [{ peer, point, latencyMs, holdsCiphertext: found.holdsCiphertext }];
+          : [{ peer, point, latencyMs, holdsCiphertext: found.holdsCiphertext, holdsEnvelope: found.holdsEnvelope }];
       }),
     holdsOther: ({ manifest }) =>
       answers.some(({ held }) => held.some(({ dealId }) => !equalBytes(dealId, manifest.dealId))),

@@ -17,7 +17,9 @@ export interface RepairReport {
   readonly providers: readonly {
     readonly peer: PeerName;
     /** What it found missing or damaged and made good; undefined when it did not answer or could not. */
-    readonly repaired: { readonly record: boolean; readonly share: boolean; readonly ciphertext: boolean } | undefined;
+    readonly repaired:
+      | { readonly record: boolean; readonly share: boolean; readonly ciphertext: boolean; readonly envelope: boolean }
+      | undefined;
     readonly error: IntercloudError | undefined;
   }[];
 }
@@ -63,7 +65,8 @@ async function repairAt(
   try {
     const before = parseShape(repairedShape, await receiveChain(channel), "repair");
     await channel.close();
-    return { record: !before.record, share: !before.share, ciphertext: !before.ciphertext };
+    const { record, share, ciphertext, envelope } = before;
+    return { record: !record, share: !share, ciphertext: !ciphertext, envelope: !envelope };
   } catch (error) {
     channel.abort(error);
     throw error;

@@ -8,6 +8,8 @@ import type { TokenText } from "../../tokens/token-text.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import type { PeerName } from "../../wire/transport.ts";
 import { MAX_SHORT_BYTES } from "../constants.ts";
+import type { KeptEnvelope } from "../kept-envelope.ts";
+import { keepersOf, type Placement } from "../placement.ts";
 import type { SeedShare } from "../share-boxes.ts";
 import type { Failure } from "./ask-all.ts";
 import { type Accusation, blame } from "./blame.ts";
@@ -39,6 +41,8 @@ export interface RetrieveProgress {
 export type RetrieveWarning =
   /** They failed, or gave wrong bytes together and it is not known who. */
   | { readonly kind: "replaced" | "wrong-bytes"; readonly peers: readonly PeerName[]; readonly accusation?: undefined }
+  /** They gave wrong bytes of the envelope, and another keeper gave the right ones. */
+  | { readonly kind: "wrong-envelope"; readonly peers: readonly PeerName[]; readonly accusation?: undefined }
   /** It lied, or lost what it should keep, and this shows it to anybody. */
   | { readonly kind: "named"; readonly peers: readonly PeerName[]; readonly accusation: Accusation };
 
@@ -46,6 +50,15 @@ export interface Retrieval {
   readonly token: Token;
   /** The message, checked before it is released. To be read to its end, or returned from early. */
   readonly message: AsyncIterable<Uint8Array>;
+}
+
+/** The message is what was layered; with an envelope it is the envelope's key. */
+export interface Retrieved extends Retrieval {
+  readonly tokenId: Uint8Array;
+  readonly placement: Placement;
+  readonly envelope: KeptEnvelope | null;
+  /** Who keeps the envelope: those that said so first, the fastest first; who has not answered may have it all the same. */
+  keepers(): PeerName[];
 }
 
 /** A short answer may come this much later than the first one: a sync to disk more, on a disk that is busy. */
@@ -65,7 +78,7 @@ const READER_STALL_MS = 15_000;
  * @throws IntercloudError NO_SUCH_DEPOSIT, DESTROYED, NOT_THE_OWNER, GRANT_EXPIRED, NOT_ENOUGH_PROVIDERS, NO_USER_SHARE; the
  * message itself may throw these and WRONG_BYTES later.
  */
-export async function retrieve(user: CustodyUser, options: RetrieveOptions): Promise<Retrieval> {
+export async function retrieve(user: CustodyUser, options: RetrieveOptions): Promise<Retrieved> {
   const signal = options.signal ?? new AbortController().signal;
   const over = new AbortController();
   const either = AbortSignal.any([signal, over.signal]);
@@ -83,13 +96,22 @@ export async function retrieve(user: CustodyUser, options: RetrieveOptions): Pro
       if (newest.proof.placement.generation <= run.placement.generation) throw error;
       const again = await beginRun(user, options, newest, survey, either);
       await nextMembers(again);
-      return { token: again.token, message: messageOf(again, over) };
+      return retrieved(again, over);
     }
-    return { token: run.token, message: messageOf(run, over) };
+    return retrieved(run, over);
   } catch (error) {
     over.abort();
     throw error;
   }
+}
+
+function retrieved(run: Run, over: AbortController): Retrieved {
+  const { token, tokenId, placement, envelope, survey } = run;
+  const keepers = (): PeerName[] => {
+    const ready = survey.ready(placement).filter(({ holdsEnvelope }) => holdsEnvelope);
+    return [...new Set([...ready.map(({ peer }) => peer), ...keepersOf(placement)])];
+  };
+  return { token, tokenId, placement, envelope, keepers, message: messageOf(run, over) };
 }
 
 async function beginRun(
@@ -100,12 +122,12 @@ async function beginRun(
   signal: AbortSignal,
 ): Promise<Run> {
   requireChain(user, proof);
-  const { terms, placement } = proof;
+  const { terms, placement, envelope } = proof;
   const { token, tokenId } = terms;
   const ownShares = await ownSharesOf(user, options, proof);
   survey.ask(placement.roster);
   return {
-    ...{ user, options, token, tokenId, placement, proofBytes, grant, ownShares, survey, signal },
+    ...{ user, options, token, tokenId, placement, envelope, proofBytes, grant, ownShares, survey, signal },
     route: options.route,
     // With t shares of our own nobody's layer is needed, only the ciphertext.
     count: Math.max(1, placement.manifest.threshold - ownShares.length),
@@ -133,6 +155,7 @@ export interface Run extends Located {
   readonly user: CustodyUser;
   readonly options: RetrieveOptions;
   readonly proofBytes: Uint8Array;
+  readonly envelope: KeptEnvelope | null;
   /** What the owner lets us do; null when we are the owner. */
   readonly grant: FoundProof["grant"];
   readonly ownShares: readonly SeedShare[];

@@ -83,6 +83,7 @@ export async function bindDeposit(
       change: null,
       holdsCiphertext: false,
       received: null,
+      envelope: null,
       storedBytes,
     };
     const bound = heldDealChange({ ...deal, state: "bound", boundTo: terms.tokenId });
@@ -107,15 +108,25 @@ function requireSize({ limits }: CustodyProvider, { token }: DepositTerms): void
 
 /** @throws IntercloudError OVER_QUOTA, DISK_FULL. */
 export async function requireRoom(provider: CustodyProvider, owner: string, ciphertextBytes: number): Promise<void> {
-  const { limits, store } = provider;
-  let usedBytes = ciphertextBytes;
-  for await (const [, storedBytes] of ownedTokens(store, owner)) usedBytes += storedBytes;
-  if (usedBytes > limits.maxOwnerBytes) {
-    throw new IntercloudError("OVER_QUOTA", "full", "the owner has as much here as it may; destroy something first", {
-      limitBytes: limits.maxOwnerBytes,
-    });
-  }
-  if ((await provider.freeBytes()) < ciphertextBytes + RESERVED_DISK_BYTES) {
-    throw new IntercloudError("DISK_FULL", "full", "there is no room for this ciphertext on our disk");
-  }
+  if ((await quotaLeft(provider, owner)) < ciphertextBytes) throw overQuota(provider);
+  await requireFree(provider, ciphertextBytes);
+}
+
+/** How many bytes more the owner may have here; negative when it has too much. What is not sealed yet does not count. */
+export async function quotaLeft({ limits, store }: CustodyProvider, owner: string): Promise<number> {
+  let leftBytes = limits.maxOwnerBytes;
+  for await (const [, storedBytes] of ownedTokens(store, owner)) leftBytes -= storedBytes;
+  return leftBytes;
+}
+
+export function overQuota({ limits }: CustodyProvider): IntercloudError {
+  return new IntercloudError("OVER_QUOTA", "full", "the owner has as much here as it may; destroy something first", {
+    limitBytes: limits.maxOwnerBytes,
+  });
+}
+
+/** @throws IntercloudError DISK_FULL. */
+export async function requireFree(provider: CustodyProvider, lengthBytes: number): Promise<void> {
+  if ((await provider.freeBytes()) >= lengthBytes + RESERVED_DISK_BYTES) return;
+  throw new IntercloudError("DISK_FULL", "full", "there is no room for this deposit on our disk");
 }

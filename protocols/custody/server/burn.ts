@@ -8,7 +8,7 @@ import { IntercloudError } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
 import { abandonContentShape, requestShape } from "../messages.ts";
 import type { ActiveDeposits } from "./active.ts";
-import { burnDeposit, ciphertextName, findDeposit, type StoredDeposit, unsealedDeposits } from "./deposit-record.ts";
+import { burnDeposit, findDeposit, removeFiles, type StoredDeposit, unsealedDeposits } from "./deposit-record.ts";
 import { removeOrphans } from "./orphans.ts";
 import type { CustodyProvider } from "./provider.ts";
 
@@ -22,7 +22,7 @@ const burntEvent = ({ terms: { tokenId }, placement: { manifest } }: StoredDepos
 export async function burnUnsealed(provider: CustodyProvider, tokenId: Uint8Array, why: Why): Promise<void> {
   const found = await findDeposit(provider.store, tokenId);
   // Abandoned meanwhile: what the step has stored after that belongs to nothing.
-  if (found === undefined) return await provider.store.bodies.remove(ciphertextName(tokenId));
+  if (found === undefined) return await removeFiles(provider.store, tokenId);
   await withDeal(provider.store, found.terms.manifest.dealId, async () => {
     const deposit = await findDeposit(provider.store, tokenId);
     if (deposit === undefined || deposit.record.state === "sealed") return;

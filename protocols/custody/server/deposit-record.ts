@@ -16,6 +16,8 @@ import { boundedBytes, fixedBytes, integer, parseShape } from "../../wire/shape.
 import { readChangeProof } from "../change/change-proof.ts";
 import { MAX_CHANGE_PROOF_BYTES, MAX_PROOF_BYTES } from "../constants.ts";
 import { type DepositTerms, readTerms } from "../deposit-terms.ts";
+import { type KeptEnvelope, keptEnvelopeShape } from "../kept-envelope.ts";
+import { closingContentShape } from "../messages.ts";
 import { originPlacement, type Placement } from "../placement.ts";
 import type { Proof } from "../proof.ts";
 import { forgottenGrants } from "./grant-record.ts";
@@ -48,6 +50,8 @@ const recordShape = v.strictObject({
   holdsCiphertext: v.boolean(),
   /** A keeper's own sum of a short deposit, until it is held against what home says. */
   received: v.nullable(receivedShape),
+  /** The envelope that is here, synced; null when none is. */
+  envelope: v.nullable(keptEnvelopeShape),
   /** Bytes on disk that count against the owner's quota. */
   storedBytes: integer(0, Number.MAX_SAFE_INTEGER),
 });
@@ -64,6 +68,7 @@ export interface StoredDeposit {
 const RECORD_PREFIX = "deposit/";
 
 const CIPHERTEXT_PREFIX = "ciphertext-";
+const ENVELOPE_PREFIX = "envelope-";
 
 /** Each generation has a ciphertext of its own. */
 export function ciphertextName(tokenId: Uint8Array, generation = 0): string {
@@ -74,6 +79,23 @@ export function ciphertextName(tokenId: Uint8Array, generation = 0): string {
 export function tokenIdOfCiphertext(name: string): Uint8Array | undefined {
   if (!name.startsWith(CIPHERTEXT_PREFIX)) return undefined;
   return idOfHex(name.slice(CIPHERTEXT_PREFIX.length, CIPHERTEXT_PREFIX.length + 2 * TOKEN_ID_BYTES));
+}
+
+/** All generations have the same. */
+export function envelopeName(tokenId: Uint8Array): string {
+  return ENVELOPE_PREFIX + hexOf(tokenId);
+}
+
+/** Undefined for a body that is no envelope. */
+export function tokenIdOfEnvelope(name: string): Uint8Array | undefined {
+  return name.startsWith(ENVELOPE_PREFIX) ? idOfHex(name.slice(ENVELOPE_PREFIX.length)) : undefined;
+}
+
+/** The envelope that belongs to a sealed deposit, by the owner's word, whether it is here or not. */
+export function envelopeOf({ record, terms }: Pick<StoredDeposit, "record" | "terms">): KeptEnvelope | null {
+  if (terms.token.policy.form !== "envelope" || record.closing === null) return null;
+  const { content } = checkKeptRequest(record.closing, "deposit");
+  return parseShape(closingContentShape, content, "closing request").envelope;
 }
 
 export function depositChange(tokenId: Uint8Array, record: DepositRecord): Change {
@@ -122,14 +144,20 @@ export function proofParts({
   return { request, manifest, links, keeping, closing, change };
 }
 
+/** Removes the files of one generation, and the envelope. */
+export async function removeFiles(store: Store, tokenId: Uint8Array, generation = 0): Promise<void> {
+  await store.bodies.remove(ciphertextName(tokenId, generation));
+  await store.bodies.remove(envelopeName(tokenId));
+}
+
 /**
- * Forgets a deposit: seed, correction, ciphertext, grants and record. The deal's id stays burnt for ever, and so does the event.
+ * Forgets a deposit: seed, correction, ciphertext, envelope, grants and record. The deal's id stays burnt for ever, and so does the event.
  * @param event what the audit log says about it.
  */
 export async function burnDeposit(store: Store, deposit: StoredDeposit, event: AuditEvent): Promise<void> {
   const { terms, placement } = deposit;
   await burnDeal(store, placement.manifest.dealId, [auditChange(event), ...(await forgottenChanges(store, deposit))]);
-  await store.bodies.remove(ciphertextName(terms.tokenId, placement.generation));
+  await removeFiles(store, terms.tokenId, placement.generation);
 }
 
 /** What forgets all records of a deposit but that of its deal. */

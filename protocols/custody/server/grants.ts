@@ -6,19 +6,11 @@ import type { CborValue } from "../../wire/codec.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
 import { LIST_PAGE } from "../constants.ts";
-import {
-  allows,
-  compareGrants,
-  type GrantTerms,
-  grantListOf,
-  isExpired,
-  requireGrantable,
-  type SignedGrantList,
-} from "../grants.ts";
-import { listContentShape, requestShape, showContentShape } from "../messages.ts";
+import { allows, compareGrants, grantListOf, isExpired, requireGrantable, type SignedGrantList } from "../grants.ts";
+import { type GrantedDeposit, listContentShape, requestShape, showContentShape } from "../messages.ts";
 import { requireOwner, requireSealed } from "./access.ts";
 import type { ActiveDeposits } from "./active.ts";
-import { findDeposit, loadDeposit } from "./deposit-record.ts";
+import { envelopeOf, findDeposit, loadDeposit } from "./deposit-record.ts";
 import { grantsChanges, loadGrants, tokensGrantedTo } from "./grant-record.ts";
 import type { CustodyProvider } from "./provider.ts";
 import { requireAsked } from "./queries.ts";
@@ -90,7 +82,7 @@ export async function granted(provider: CustodyProvider, body: CborValue): Promi
   const request = checkRequest(message.request, "read", nowMs);
   const { after, provider: asked } = parseShape(listContentShape, request.content, "granted request");
   requireAsked(provider, asked);
-  const deposits: { readonly token: Uint8Array; readonly grant: GrantTerms; readonly version: number }[] = [];
+  const deposits: GrantedDeposit[] = [];
   for await (const tokenId of tokensGrantedTo(store, request.identity)) {
     if (after !== null && Buffer.compare(tokenId, after) <= 0) continue;
     const list = (await loadGrants(store, tokenId))?.list;
@@ -100,7 +92,11 @@ export async function granted(provider: CustodyProvider, body: CborValue): Promi
     const { purposes, expiresAtMs } = own;
     const deposit = await findDeposit(store, tokenId);
     if (deposit === undefined) continue; // destroyed since
-    deposits.push({ token: encodeToken(deposit.terms.token), grant: { purposes, expiresAtMs }, version: list.version });
+    const envelopeBytes = envelopeOf(deposit)?.lengthBytes ?? null;
+    const { token } = deposit.terms;
+    deposits.push({
+      ...{ token: encodeToken(token), envelopeBytes, grant: { purposes, expiresAtMs }, version: list.version },
+    });
   }
   return { deposits, more: false };
 }

@@ -6,7 +6,7 @@ import { bind } from "./bind.ts";
 import { abandon } from "./burn.ts";
 import { activate } from "./change/activate.ts";
 import { changeStatus, dropOwn } from "./change/give-up.ts";
-import { changeCiphertext, changeCopy, changePart } from "./change/members.ts";
+import { changeCiphertext, changeCopy, changeEnvelope, changePart } from "./change/members.ts";
 import { prepareChange } from "./change/prepare.ts";
 import { retire } from "./change/retire.ts";
 import { transfer } from "./change/transfer.ts";
@@ -14,14 +14,16 @@ import { collect, part } from "./collect.ts";
 import { destroy } from "./destroy.ts";
 import { grant, granted, grants } from "./grants.ts";
 import { receiveCopy } from "./keep.ts";
+import { receiveEnvelope } from "./keep-envelope.ts";
 import { pour } from "./pour.ts";
 import type { CustodyProvider } from "./provider.ts";
 import { hello, list, locate, ready, show } from "./queries.ts";
 import { createRefusals } from "./refusals.ts";
 import { answerRepair, restorePage } from "./repair/answer-repair.ts";
-import { repairCiphertext, repairPart } from "./repair/parts.ts";
+import { repairCiphertext, repairEnvelope, repairPart } from "./repair/parts.ts";
 import { read, retrieve } from "./retrieve.ts";
 import { seal } from "./seal.ts";
+import { serveEnvelope } from "./serve-envelope.ts";
 import { link } from "./short/link.ts";
 import { place, receivePart } from "./short/place.ts";
 import { createShortDeposits } from "./short/short-deposits.ts";
@@ -65,14 +67,19 @@ export function custodyHandlers(provider: CustodyProvider): Handlers {
       collect: (channel, header, context) => collect(provider, active, channel, header, context),
       part: (channel, header, context) => part(provider, active, channel, header, context),
       copy: (channel, header, context) => receiveCopy(provider, active, channel, header, context),
+      envelope: (channel, header, context) => receiveEnvelope(provider, active, channel, header, context),
+      "read-envelope": (channel, header, context) =>
+        serveEnvelope(provider, active, refusals, channel, header, context),
       retrieve: (channel, header, context) => retrieve(provider, active, refusals, channel, header, context),
       account: (channel, header, context) => giveAccount(provider, channel, header, context),
       repair: (channel, header, context) => answerRepair(provider, active, channel, header, context),
       "repair-part": (channel, header, context) => repairPart(provider, channel, header, context),
       "repair-ciphertext": (channel, header, context) => repairCiphertext(provider, channel, header, context),
+      "repair-envelope": (channel, header, context) => repairEnvelope(provider, channel, header, context),
       "change-transfer": (channel, header, context) => transfer(provider, active, channel, header, context),
       "change-part": (channel, header, context) => changePart(provider, channel, header, context),
       "change-ciphertext": (channel, header, context) => changeCiphertext(provider, channel, header, context),
+      "change-envelope": (channel, header, context) => changeEnvelope(provider, channel, header, context),
       "change-copy": (channel, header, context) => changeCopy(provider, active, channel, header, context),
     },
   };

@@ -41,7 +41,10 @@ export interface CustodyLimits {
 
 /** What the node logs and counts. No secrets, no text from a peer. */
 export type CustodyEvent =
-  | { readonly kind: "bound" | "linked" | "sealed" | "burnt" | "copied"; readonly tokenId: Uint8Array }
+  | {
+      readonly kind: "bound" | "linked" | "sealed" | "burnt" | "copied" | "kept-envelope";
+      readonly tokenId: Uint8Array;
+    }
   | {
       readonly kind: "change-prepared" | "change-active" | "change-dropped" | "changed" | "moved-away" | "repaired";
       readonly tokenId: Uint8Array;

@@ -15,7 +15,7 @@ import {
 } from "../messages.ts";
 import { encodeProof } from "../proof.ts";
 import { requireReader } from "./access.ts";
-import { loadDeposit, noSuchDeposit, ownedTokens, proofParts } from "./deposit-record.ts";
+import { envelopeOf, loadDeposit, noSuchDeposit, ownedTokens, proofParts } from "./deposit-record.ts";
 import type { CustodyProvider } from "./provider.ts";
 import { servingsOf } from "./serving.ts";
 import { destroyedAnswer } from "./tombstone.ts";
@@ -31,9 +31,10 @@ export async function ready(provider: CustodyProvider, body: CborValue): Promise
   const { tokenId } = parseShape(readyShape, body, "ready");
   const servings = await servingsOf(provider.store, tokenId);
   if (servings.length === 0) throw noSuchDeposit();
-  const held = servings.map(({ placement, holdsCiphertext }) => ({
+  const held = servings.map(({ placement, holdsCiphertext, envelope }) => ({
     dealId: placement.manifest.dealId,
     holdsCiphertext,
+    holdsEnvelope: envelope !== null,
   }));
   return { held };
 }
@@ -60,15 +61,16 @@ export async function list(provider: CustodyProvider, body: CborValue): Promise<
   const request = checkRequest(message.request, "read", provider.clock.nowMs());
   const { after, provider: asked } = parseShape(listContentShape, request.content, "list request");
   requireAsked(provider, asked);
-  const tokens: Uint8Array[] = [];
+  const deposits: { readonly token: Uint8Array; readonly envelopeBytes: number | null }[] = [];
   for await (const [tokenId] of ownedTokens(provider.store, request.identity)) {
     if (after !== null && Buffer.compare(tokenId, after) <= 0) continue;
-    if (tokens.length === LIST_PAGE) return { tokens, more: true };
-    const { record } = await loadDeposit(provider.store, tokenId);
-    const kept = checkKeptRequest(record.request, "deposit");
-    tokens.push(parseShape(depositContentShape, kept.content, "deposit request").token);
+    if (deposits.length === LIST_PAGE) return { deposits, more: true };
+    const deposit = await loadDeposit(provider.store, tokenId);
+    const kept = checkKeptRequest(deposit.record.request, "deposit");
+    const { token } = parseShape(depositContentShape, kept.content, "deposit request");
+    deposits.push({ token, envelopeBytes: envelopeOf(deposit)?.lengthBytes ?? null });
   }
-  return { tokens, more: false };
+  return { deposits, more: false };
 }
 
 /** A question that was put to another provider is not passed on to us in the owner's name. */

@@ -8,10 +8,13 @@ import { readKeeping, readLink } from "../../tokens/link.ts";
 import type { CborValue } from "../../wire/codec.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
+import type { PeerName } from "../../wire/transport.ts";
 import { chainExpectation, type DepositTerms, keepers } from "../deposit-terms.ts";
+import { isSameEnvelope, type KeptEnvelope, requireForm } from "../kept-envelope.ts";
 import { closingContentShape, sealShape } from "../messages.ts";
 import { chainDigest } from "../proof.ts";
 import { requireBoxes } from "../share-boxes.ts";
+import { overQuota, quotaLeft } from "./bind.ts";
 import { type DepositRecord, depositChange, loadDeposit, ownerIndexChange, type Received } from "./deposit-record.ts";
 import type { CustodyProvider } from "./provider.ts";
 
@@ -25,6 +28,7 @@ export async function seal(provider: CustodyProvider, body: CborValue): Promise<
   if (terms.token.owner !== request.identity) {
     throw new IntercloudError("NOT_THE_OWNER", "refused", "only the owner can close its deposit");
   }
+  requireForm(terms.token, content.envelope);
   const chain = checkChain(chainExpectation(terms, content.digestFromOwner), message.links, message.keeping);
   if (!chain.valid || !equalBytes(content.chainDigest, chainDigest(message.links, message.keeping))) {
     throw new IntercloudError("CHAIN_BROKEN", "integrity", "the chain to be sealed is broken", {
@@ -35,7 +39,7 @@ export async function seal(provider: CustodyProvider, body: CborValue): Promise<
     const { record } = await loadDeposit(provider.store, content.tokenId);
     // The answer to an earlier attempt may have been lost.
     if (record.state === "sealed" && sameChain(record, message.links)) return;
-    await commitSeal(provider, terms, record, message);
+    await commitSeal(provider, terms, record, message, content.envelope);
   });
   if (keepers(terms).includes(provider.transport.peer)) provider.announce(terms.tokenId);
   return {};
@@ -46,6 +50,7 @@ async function commitSeal(
   terms: DepositTerms,
   record: DepositRecord,
   chain: { readonly closing: Uint8Array; readonly links: Uint8Array[]; readonly keeping: Uint8Array },
+  envelope: KeptEnvelope | null,
 ): Promise<void> {
   const self = provider.transport.peer;
   const ownLink = chain.links[terms.roster.indexOf(self)];
@@ -56,6 +61,11 @@ async function commitSeal(
   const hasWord = record.keeping !== null || record.received !== null;
   if (keepers(terms).includes(self) && (!record.holdsCiphertext || !hasWord)) {
     throw new IntercloudError("NO_CIPHERTEXT", "conflict", "the ciphertext that we should keep has not come");
+  }
+  if (keepers(terms).includes(self)) requireEnvelope(terms, self, record.envelope, envelope);
+  // Looked at before it came, too; but several may have come at once.
+  if (record.envelope !== null && (await quotaLeft(provider, terms.token.owner)) < record.storedBytes) {
+    throw overQuota(provider);
   }
   // In the fanout route nothing but home's word says what the sum is: it must have given the same word to everybody.
   if (record.keeping !== null && !equalBytes(record.keeping, chain.keeping)) {
@@ -100,6 +110,27 @@ function requireSameSum(
 }
 
 const EMPTY = new Uint8Array();
+
+/** What is here came from home, unless we are it. */
+function requireEnvelope(
+  { token }: DepositTerms,
+  self: PeerName,
+  kept: KeptEnvelope | null,
+  closed: KeptEnvelope | null,
+): void {
+  if (isSameEnvelope(kept, closed)) return;
+  if (kept === null) {
+    throw new IntercloudError("NO_ENVELOPE", "conflict", "the envelope that we should keep has not come");
+  }
+  throw new IntercloudError(
+    "OTHER_ENVELOPE",
+    "integrity",
+    "we were given another envelope than the owner closed with",
+    {
+      peers: token.home === self ? [] : [token.home],
+    },
+  );
+}
 
 function sameChain(record: DepositRecord, links: readonly Uint8Array[]): boolean {
   return (

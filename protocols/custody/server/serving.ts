@@ -4,6 +4,7 @@ import type { Store } from "../../storage/index.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import { withKeeping } from "../change/change-proof.ts";
 import type { DepositTerms } from "../deposit-terms.ts";
+import type { KeptEnvelope } from "../kept-envelope.ts";
 import type { Placement } from "../placement.ts";
 import { readProof } from "../proof.ts";
 import { findChange } from "./change/change-record.ts";
@@ -13,6 +14,8 @@ export interface Serving {
   readonly terms: DepositTerms;
   readonly placement: Placement;
   readonly holdsCiphertext: boolean;
+  /** The envelope that is here. */
+  readonly envelope: KeptEnvelope | null;
 }
 
 /** @throws IntercloudError NO_SUCH_DEPOSIT; OTHER_GENERATION when the deposit is on another deal here. */
@@ -31,13 +34,14 @@ export async function servingsOf(store: Store, tokenId: Uint8Array): Promise<Ser
   const servings: Serving[] = [];
   if (sealed !== undefined) {
     const { terms, placement, record } = sealed;
-    servings.push({ terms, placement, holdsCiphertext: record.holdsCiphertext });
+    servings.push({ terms, placement, holdsCiphertext: record.holdsCiphertext, envelope: record.envelope });
   }
   const stored = await findChange(store, tokenId);
   if (stored?.record.state === "active" && stored.record.keeping !== null) {
     const placement = withKeeping(stored.change, stored.record.keeping);
     const terms = sealed?.terms ?? readProof(stored.record.proof ?? new Uint8Array()).terms;
-    servings.push({ terms, placement, holdsCiphertext: stored.record.holdsCiphertext });
+    const { holdsCiphertext, envelope } = stored.record;
+    servings.push({ terms, placement, holdsCiphertext, envelope });
   }
   return servings;
 }

@@ -64,7 +64,7 @@ test.each([
   const client = await newWorld();
   for (const lengthBytes of [0, 1, 65_536, 65_537, 300_000]) {
     const { tokenText, token, file } = await encrypted(client, bytesOf(lengthBytes, 2), options);
-    expect(token).toMatchObject({ ...options, lengthBytes: 32, policy: { form: "envelope" } });
+    expect(token).toMatchObject({ ...options, lengthBytes: 32, policy: { form: "detached" } });
     const back = await client.decrypt(sourceOf(file, 7_777), { route: "chain" });
     expect(back).toMatchObject({ tokenText, token });
     expect(Buffer.compare(await collect(back.message), bytesOf(lengthBytes, 2))).toBe(0);
@@ -136,7 +136,7 @@ test("a deposit of a key is no message to get, and one of a message is no key to
   expect(got).toMatchObject({ code: "FILE_ELSEWHERE", status: "bad-request" });
   expect(got).toMatchObject({ message: expect.stringContaining("intercloud decrypt") });
   // of 32 bytes, so that its length does not tell
-  const whole = await client.deposit(bytesOf(32, 5));
+  const whole = await client.deposit(bytesOf(32, 5), { form: "whole" });
   const error = await errorOf(decrypted(client, await fileNaming(whole.tokenText)));
   expect(error).toMatchObject({ code: "NO_ENVELOPE_KEY", status: "integrity" });
 });

@@ -152,9 +152,11 @@ test("whom the owner grants a deposit gets it, by either route, sees its proof a
   expect([proof.chain.valid, own]).toEqual([true, { purposes: [...BOTH], expiresAtMs }]);
   expect(await shownTo(bob, tokenText)).toEqual(everywhere("ok"));
   expect((await listDeposits(bob, signal())).deposits).toEqual([
-    { tokenText, token, grant: { purposes: [...BOTH], expiresAtMs } },
+    { tokenText, token, envelopeBytes: null, grant: { purposes: [...BOTH], expiresAtMs } },
   ]);
-  expect((await listDeposits(world.user, signal())).deposits).toEqual([{ tokenText, token, grant: null }]);
+  expect((await listDeposits(world.user, signal())).deposits).toEqual([
+    { tokenText, token, envelopeBytes: null, grant: null },
+  ]);
 });
 
 test("after a revoke every provider refuses, and the list is empty again", async () => {

@@ -17,7 +17,7 @@ afterEach(async () => {
 const SIGNAL = new AbortController().signal;
 const MESSAGE = bytesOf(3_000, 3);
 const LONG = bytesOf(1_300_000, 4);
-const NOTHING = { record: false, share: false, ciphertext: false };
+const NOTHING = { record: false, share: false, ciphertext: false, envelope: false };
 
 async function repair(tokenText: string, user = world.user) {
   const { providers } = await repairDeposit(user, parseTokenText(tokenText), SIGNAL);
@@ -53,7 +53,7 @@ describe("repair", () => {
     world = await createWorld({ providers: 4 });
     const { tokenText, token } = await world.put(message, { copies: 4, threshold: 2 });
     wipe(number);
-    const all = { record: true, share: true, ciphertext: true };
+    const all = { record: true, share: true, ciphertext: true, envelope: false };
     const reports = await repair(tokenText);
     expect(reports).toEqual([1, 2, 3, 4].map((each) => (each === number ? all : NOTHING)));
     const { store } = world.providers[number - 1]!;
@@ -104,7 +104,9 @@ describe("repair", () => {
     const { tokenText } = await world.put(MESSAGE);
     await world.change(tokenText);
     wipe(2);
-    expect((await repair(tokenText))[1]).toEqual({ record: true, share: true, ciphertext: true });
+    expect((await repair(tokenText))[1]).toEqual({
+      ...{ record: true, share: true, ciphertext: true, envelope: false },
+    });
     expect(
       (await findDeposit(world.providers[1]!.store, parseTokenText(tokenText).tokenId))?.placement.generation,
     ).toBe(1);

@@ -21,10 +21,14 @@ const EVENTS: readonly AuditEvent[] = [
   { kind: "linked", tokenId },
   { kind: "kept", tokenId },
   { kind: "copied", tokenId },
+  { kind: "kept-envelope", tokenId, lengthBytes: most },
   { kind: "sealed", tokenId, identity },
   { kind: "burnt", dealId, tokenId, why: "failed" },
   { kind: "burnt", dealId, tokenId: null, why: "expired" },
   { kind: "served", ...asked, offsetBytes: MAX_ROUND_BYTES, lengthBytes: MAX_ROUND_BYTES },
+  { kind: "served-envelope", tokenId, identity, from: peer, offsetBytes: most, lengthBytes: most },
+  { kind: "gave-envelope", tokenId, to: peer },
+  { kind: "repaired", tokenId, share: true, ciphertext: true, envelope: true },
   { kind: "refused", ...asked, code: "NOT_THE_OWNER", unlogged: most },
 ];
 

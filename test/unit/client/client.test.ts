@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import path from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { type Client, createClient } from "../../../client/client.ts";
+import { type Client, createClient, type DepositPhase } from "../../../client/client.ts";
 import { withDefaults } from "../../../client/deposit-plan.ts";
 import { reportReceipts } from "../../../client/receipts-report.ts";
 import { memoryShares, type ShareStore } from "../../../client/shares.ts";
@@ -50,13 +50,25 @@ test.each([
     "a source that can be read twice",
     () => ({ lengthBytes: 300_000, open: () => sourceOf(bytesOf(300_000, 1), 7_000) }),
   ],
-])("%s are deposited and come back", async (_, source) => {
+])("%s are deposited and come back, in both forms", async (_, source) => {
   const client = newClient();
-  const phases = new Set<string>();
-  const { tokenText, token } = await client.deposit(source(), { onProgress: ({ phase }) => void phases.add(phase) });
-  expect(token).toMatchObject({ providers: 5, threshold: 3, copies: 3, lengthBytes: 300_000, owner: client.identity });
-  expect([...phases]).toEqual(expect.arrayContaining(["hashing", "pouring", "sealing"]));
-  expect(Buffer.compare(await got(client, tokenText), bytesOf(300_000, 1))).toBe(0);
+  for (const form of ["whole", undefined] as const) {
+    const progress: DepositPhase[] = [];
+    const options = { form, onProgress: (phase: DepositPhase) => void progress.push(phase) };
+    const { tokenText, token, envelope } = await client.deposit(source(), options);
+    const isWhole = form === "whole";
+    expect(token).toMatchObject({ providers: 5, threshold: 3, copies: 3, owner: client.identity });
+    expect([token.policy.form, token.lengthBytes]).toEqual(isWhole ? ["whole", 300_000] : ["envelope", 32]);
+    expect(envelope === null).toBe(isWhole);
+    const phases = progress.map(({ phase }) => phase);
+    expect(phases).toEqual(expect.arrayContaining([...(isWhole ? ["hashing"] : []), "pouring", "sealing"]));
+    const poured = progress.filter(({ phase }) => phase === "pouring").at(-1)?.doneBytes ?? 0;
+    if (!isWhole) expect(poured).toBe(300_000);
+    const got: number[] = [];
+    const { message } = await client.retrieve(tokenText, { onProgress: ({ doneBytes }) => void got.push(doneBytes) });
+    expect(Buffer.compare(await collect(message), bytesOf(300_000, 1))).toBe(0);
+    expect(got.at(-1)).toBe(300_000);
+  }
   expect(await readdir(spoolDirectory).catch(() => [])).toEqual([]);
 });
 
@@ -121,7 +133,7 @@ test("deposits are listed for their owner only, and shown with who answers", asy
 
 test("the owner lets somebody else read a deposit, sees whom, and takes it back", async () => {
   const [mine, bob] = [newClient(newSigner(entropy)), newClient(newSigner(entropy))];
-  const { tokenText, token } = await mine.deposit(bytesOf(1_000, 4));
+  const { tokenText, token, envelope } = await mine.deposit(bytesOf(1_000, 4));
   const expiresAtMs = Date.now() + 60_000;
   expect(await mine.grant(tokenText, bob.identity, { purposes: ["show"], expiresAtMs })).toMatchObject({
     ...{ missing: [], needed: 3, list: { version: 1 } },
@@ -134,7 +146,9 @@ test("the owner lets somebody else read a deposit, sees whom, and takes it back"
   const terms = { purposes: ["retrieve", "show"], expiresAtMs: null };
   expect(await mine.show(tokenText)).toMatchObject({ grants: [{ identity: bob.identity, ...terms }], grant: null });
   expect(await bob.show(tokenText)).toMatchObject({ grants: null, grant: terms, report: { valid: true } });
-  expect((await bob.list()).deposits).toEqual([{ tokenText, token, grant: terms }]);
+  expect((await bob.list()).deposits).toEqual([
+    { tokenText, token, envelopeBytes: envelope?.lengthBytes, grant: terms },
+  ]);
   expect(await bob.verify(tokenText)).toMatchObject({ valid: true, owner: mine.identity });
   await mine.revoke(tokenText, bob.identity);
   expect(await errorOf(bob.retrieve(tokenText))).toMatchObject({ code: "NOT_THE_OWNER", status: "refused" });
@@ -199,7 +213,10 @@ test("wrong numbers are said before a long stream is read", async () => {
     wasRead = true;
     yield bytesOf(10, 1);
   }
-  expect(await errorOf(newClient().deposit(source(), { threshold: 6 }))).toMatchObject({ code: "WRONG_NUMBERS" });
+  for (const form of ["whole", "envelope"] as const) {
+    const error = await errorOf(newClient().deposit(source(), { form, threshold: 6 }));
+    expect(error).toMatchObject({ code: "WRONG_NUMBERS" });
+  }
   expect(wasRead).toBe(false);
 });
 

@@ -163,11 +163,11 @@ test("a destroy is asked about at a terminal, and anything but yes leaves everyt
   }
 });
 
-test("an empty message is wrong use, from a file and from a pipe", async () => {
+test("an empty message cannot be shared whole, from a file or from a pipe", async () => {
   const empty = path.join(folder, "empty");
   await writeFile(empty, "");
   for (const argument of [empty, "-"]) {
-    expect(await run(["put", argument])).toMatchObject({ exitCode: 2, stdout: "" });
+    expect(await run(["put", "--whole", argument])).toMatchObject({ exitCode: 2, stdout: "" });
   }
 });
 

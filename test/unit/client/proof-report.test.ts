@@ -28,7 +28,10 @@ function withLinks(bytes: Uint8Array, change: (links: Uint8Array[]) => void): Ui
   const links = [...read.links];
   change(links);
   const { terms, digestFromOwner } = readProof(bytes);
-  const content = { tokenId: terms.tokenId, digestFromOwner, chainDigest: chainDigest(links, read.keeping), boxes: [] };
+  const content = {
+    ...{ tokenId: terms.tokenId, digestFromOwner, chainDigest: chainDigest(links, read.keeping) },
+    ...{ boxes: [], envelope: null },
+  };
   const { session, clock, entropy } = world.user;
   const closing = signRequest({
     session,

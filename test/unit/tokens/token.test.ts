@@ -65,7 +65,8 @@ describe("a token", () => {
   });
 
   it("is of a whole message or of an envelope key", () => {
-    for (const form of ["whole", "envelope"]) expect(decodeToken(changed({ policy: { form } })).policy.form).toBe(form);
+    for (const form of ["whole", "envelope", "detached"])
+      expect(decodeToken(changed({ policy: { form } })).policy.form).toBe(form);
   });
 
   it("has another id for every change of a field", () => {

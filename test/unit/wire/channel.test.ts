@@ -13,6 +13,11 @@ import { createChannelPair, createChannelToRaw, readAll } from "../../support/st
 
 const never = () => new Promise<never>(() => {});
 
+async function* silent(): AsyncGenerator<Uint8Array> {
+  yield Buffer.from("first");
+  await never();
+}
+
 describe("bodies", () => {
   test("of any length, in any chunks, arrive whole with their summary", async () => {
     const chunkLengths = fc.array(
@@ -148,6 +153,29 @@ describe("a body that is not what it should be", () => {
     const told = await readAll(raw);
     const details = status === "integrity" ? { peers: ["PEER"] } : {};
     expect(told).toEqual(Buffer.concat(failureFrame(new IntercloudError("X", status as "integrity", "", details))));
+  });
+
+  test("of a length that nobody knows before its end arrives, up to what is allowed", async () => {
+    for (const lengthBytes of [0, 1, 99_999, 100_000]) {
+      const { a, b } = createChannelPair();
+      const body = b.receiveBody({ maxBytes: 100_000 });
+      const bytes = bytesOf(lengthBytes, 4);
+      const [sent, received] = await Promise.all([a.sendBody(sourceOf(bytes.slice(), 7_000)), collect(body)]);
+      expect(received).toEqual(bytes);
+      expect(body.summary()).toEqual(sent);
+    }
+    const { a, b } = createChannelPair();
+    const sending = a.sendBody(sourceOf(bytesOf(100_001, 4), 7_000)).catch(() => "told");
+    expect(await errorOf(collect(b.receiveBody({ maxBytes: 100_000 })))).toMatchObject({ code: "TOO_LONG" });
+    await sending;
+
+    const { channel, raw } = createChannelToRaw();
+    await raw.write([
+      ...dataFrame([bytesOf(10, 1)], 10),
+      ...endFrame({ lengthBytes: 9, digest: bodyDigest(bytesOf(10, 1)) }),
+    ]);
+    const lied = errorOf(collect(channel.receiveBody({ maxBytes: 100 })));
+    expect(await lied).toMatchObject({ code: "LENGTH_MISMATCH", status: "integrity" });
   });
 
   test("an endless one is cut at the first byte too many", async () => {
@@ -398,6 +426,41 @@ describe("deadlines", () => {
     const last = errorOf(pieces.next());
     await clock.advance(30_000);
     expect(await last).toMatchObject({ code: "TIMEOUT" });
+  });
+
+  test("a sender whose source rests says that it is still there, when it is told to", async () => {
+    const { a, b, clock } = createChannelPair();
+    const more = Promise.withResolvers<void>();
+    async function* resting(): AsyncIterable<Uint8Array> {
+      yield Buffer.from("first");
+      await more.promise;
+      yield Buffer.from("second");
+    }
+    const sending = a.sendBody(resting(), { keepAliveMs: 10_000 });
+    const receiving = collect(b.receiveBody({ maxBytes: 100 }));
+    for (let i = 0; i < 30; i += 1) await clock.advance(10_000);
+    more.resolve();
+    expect(Buffer.from(await receiving).toString()).toBe("firstsecond");
+    expect((await sending).lengthBytes).toBe(11);
+    await Promise.all([a.close(), b.finish()]);
+    expect(clock.pending()).toBe(0);
+
+    const untold = createChannelPair();
+    const failed = errorOf(untold.a.sendBody(silent()));
+    const waiting = errorOf(collect(untold.b.receiveBody({ maxBytes: 100 })));
+    await untold.clock.advance(30_000);
+    expect(await waiting).toMatchObject({ code: "TIMEOUT" });
+    expect(await failed).toMatchObject({ code: "REMOTE_TIMEOUT" });
+  });
+
+  test("a sender that says so fails as any other when its peer does, and leaves no timer", async () => {
+    const { a, b, clock } = createChannelPair();
+    const sending = errorOf(a.sendBody(silent(), { keepAliveMs: 10_000 }));
+    await clock.advance(25_000);
+    b.abort(new IntercloudError("FULL", "full", "no room"));
+    expect(await sending).toMatchObject({ code: "REMOTE_FULL" });
+    await settle();
+    expect(clock.pending()).toBe(0);
   });
 
   test("a peer that takes nothing is a TIMEOUT; one that takes little by little is not", async () => {

@@ -125,7 +125,8 @@ describe("frames of a payload stream", () => {
       return items;
     };
     const expected = await itemsOf([whole]);
-    expect(expected).toHaveLength(channelVectors.valid.length);
+    // of DATA frames one behind the other it does not show where they were cut
+    expect(expected).toHaveLength(channelVectors.valid.filter(({ name }) => name !== "empty data").length);
     await fc.assert(
       fc.asyncProperty(fc.array(fc.integer({ min: 0, max: whole.length }), { maxLength: 40 }), async (cuts) => {
         const at = [0, ...cuts.sort((a, b) => a - b), whole.length];

@@ -3,20 +3,18 @@
 import { equalBytes } from "../../../crypto/digest.ts";
 import { loadHeldDeal } from "../../../dealing/held-deal.ts";
 import { checkKeptRequest } from "../../../identity/request.ts";
-import type { Token } from "../../../tokens/token.ts";
 import type { CborValue } from "../../../wire/codec.ts";
 import { IntercloudError } from "../../../wire/errors.ts";
 import { parseShape } from "../../../wire/shape.ts";
 import { readKeeping } from "../../change/change-proof.ts";
 import { type ChangeTerms, readChange } from "../../change/change-terms.ts";
 import { type StatementOf, signStatement } from "../../change/statements.ts";
+import { isSameEnvelope } from "../../kept-envelope.ts";
 import { activateShape } from "../../messages.ts";
 import { keepersOf } from "../../placement.ts";
-import { readProof } from "../../proof.ts";
-import { loadDeposit } from "../deposit-record.ts";
 import { ownBox } from "../own-box.ts";
 import type { CustodyProvider } from "../provider.ts";
-import { advanceChange, type ChangeRecord, findChange, requireOpen } from "./change-record.ts";
+import { advanceChange, before, type ChangeRecord, loadChange, requireOpen } from "./change-record.ts";
 
 export async function activate(provider: CustodyProvider, body: CborValue): Promise<CborValue> {
   const message = parseShape(activateShape, body, "activate");
@@ -24,7 +22,8 @@ export async function activate(provider: CustodyProvider, body: CborValue): Prom
   const keeping = readKeeping(change, message.keeping);
   const isKeeper = keepersOf(change.next).includes(provider.transport.peer);
   const deal = await loadHeldDeal(provider.store, change.next.manifest.dealId);
-  const { userKey } = await tokenOf(provider, change);
+  const { envelope, terms } = await before(provider.store, await loadChange(provider, change));
+  const { userKey } = terms.token;
   const { holding } = await advanceChange(provider, change, "change-active", (record) => {
     // The answer to an earlier attempt may have been lost.
     if (record.state === "active") return record;
@@ -34,19 +33,15 @@ export async function activate(provider: CustodyProvider, body: CborValue): Prom
     if (isKeeper && !keepsTheSame(record, change, keeping.digestKept)) {
       throw new IntercloudError("NO_CIPHERTEXT", "conflict", "the ciphertext that we should keep has not come");
     }
+    if (isKeeper && !isSameEnvelope(record.envelope, envelope)) {
+      throw new IntercloudError("NO_ENVELOPE", "conflict", "the envelope that we should keep has not come");
+    }
     const box = userKey === null ? null : ownBox(provider, userKey, deal);
     const holding = ownHolding(provider, change, { point: deal.point, holdsCiphertext: isKeeper, box });
     return { ...record, state: "active", keeping: message.keeping, holding };
   });
   provider.observe({ kind: "change-active", tokenId: change.tokenId });
   return { holding };
-}
-
-/** Of a deposit that we have, or that comes to us with its proof. */
-async function tokenOf(provider: CustodyProvider, { tokenId }: ChangeTerms): Promise<Token> {
-  const proof = (await findChange(provider.store, tokenId))?.record.proof;
-  if (proof != null) return readProof(proof).terms.token;
-  return (await loadDeposit(provider.store, tokenId)).terms.token;
 }
 
 /** The home must have given the same word to everybody. */

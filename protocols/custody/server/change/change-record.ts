@@ -13,7 +13,9 @@ import { IntercloudError } from "../../../wire/errors.ts";
 import { boundedBytes, integer, parseShape } from "../../../wire/shape.ts";
 import { type ChangeTerms, readChange } from "../../change/change-terms.ts";
 import { MAX_GRANT_LIST_BYTES, MAX_HOLDING_BYTES, MAX_PROOF_BYTES, MAX_STATEMENT_BYTES } from "../../constants.ts";
-import { ciphertextName } from "../deposit-record.ts";
+import { keptEnvelopeShape } from "../../kept-envelope.ts";
+import { type CheckedProof, readProof } from "../../proof.ts";
+import { ciphertextName, envelopeName, envelopeOf, findDeposit } from "../deposit-record.ts";
 import type { CustodyProvider } from "../provider.ts";
 
 const recordShape = v.strictObject({
@@ -32,6 +34,8 @@ const recordShape = v.strictObject({
   holding: v.nullable(boundedBytes(MAX_HOLDING_BYTES)),
   /** Whether the new ciphertext is here, synced. */
   holdsCiphertext: v.boolean(),
+  /** The envelope, once it is here, synced, and if we are to keep it. */
+  envelope: v.nullable(keptEnvelopeShape),
   storedBytes: integer(0, Number.MAX_SAFE_INTEGER),
 });
 export type ChangeRecord = Readonly<v.InferOutput<typeof recordShape>>;
@@ -106,4 +110,16 @@ export async function dropChange(store: Store, { change }: StoredChange, why: "a
   const trace = auditChange({ kind: "change-dropped", ...namesOf(change), dealId, why });
   await burnDeal(store, dealId, [trace, noChangeChange(change.tokenId)]);
   await store.bodies.remove(ciphertextName(change.tokenId, change.next.generation));
+  const deposit = await findDeposit(store, change.tokenId);
+  if ((deposit?.record.envelope ?? null) === null) await store.bodies.remove(envelopeName(change.tokenId));
+}
+
+/** Where the deposit is before the change, by our own record or the proof that came along. */
+export async function before(
+  store: Store,
+  { record, change }: StoredChange,
+): Promise<Pick<CheckedProof, "terms" | "placement" | "envelope">> {
+  const deposit = await findDeposit(store, change.tokenId);
+  if (deposit !== undefined) return { ...deposit, envelope: envelopeOf(deposit) };
+  return readProof(record.proof ?? new Uint8Array());
 }

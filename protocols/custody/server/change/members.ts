@@ -13,11 +13,14 @@ import { type ChangeTerms, readChange, requireChangeOf } from "../../change/chan
 import { signStatement } from "../../change/statements.ts";
 import { changeHeaderShape, changeKeepingShape } from "../../messages.ts";
 import { keepersOf } from "../../placement.ts";
+import { tellWaiting } from "../../waiting-chain.ts";
 import type { ActiveDeposits } from "../active.ts";
 import { ciphertextName, findDeposit } from "../deposit-record.ts";
 import type { CustodyProvider } from "../provider.ts";
 import { ownPart, tracePart } from "../provider-layer.ts";
+import { noEnvelope, sendEnvelope } from "../serve-envelope.ts";
 import { advanceChange, loadChange, requireOpen } from "./change-record.ts";
+import { newEnvelope } from "./new-envelope.ts";
 
 /** Our part of the round, then our signature on it. */
 export async function changePart(
@@ -73,6 +76,27 @@ export async function changeCiphertext(
   }
 }
 
+/** The envelope, for a provider that is to keep it from now on. The owner's change names it, and it may come from there only. */
+export async function changeEnvelope(
+  provider: CustodyProvider,
+  channel: Channel,
+  header: CborValue,
+  context: Context,
+): Promise<void> {
+  const { request } = parseShape(changeHeaderShape, header, "change");
+  const change = readChange(request, checkKeptRequest(request, "change"));
+  requireOpen(provider, change);
+  if (!keepersOf(change.next).includes(context.from)) {
+    throw new IntercloudError("NOT_A_KEEPER", "refused", "the asking provider is not to keep this envelope");
+  }
+  const { tokenId } = change;
+  const deposit = await findDeposit(provider.store, tokenId);
+  if (deposit?.record.state !== "sealed" || deposit.record.envelope === null) throw noEnvelope();
+  requireChangeOf(change, deposit.terms, deposit.placement);
+  await provider.store.commit([auditChange({ kind: "gave-envelope", tokenId, to: context.from })]);
+  await sendEnvelope(provider, tokenId, channel, 0, context.signal);
+}
+
 /** A copy of the new ciphertext; it counts when the new home has signed that these are the bytes. */
 export async function changeCopy(
   provider: CustodyProvider,
@@ -85,8 +109,8 @@ export async function changeCopy(
   if (!keepersOf(change.next).slice(1).includes(provider.transport.peer)) {
     throw new IntercloudError("NOT_A_KEEPER", "refused", "we are not to keep a copy of this ciphertext");
   }
-  const { record } = await loadChange(provider, change);
-  if (record.state === "active") {
+  const stored = await loadChange(provider, change);
+  if (stored.record.state === "active") {
     throw new IntercloudError("WRONG_STATE", "conflict", "we have promised to keep the copy that we have");
   }
   await active.run(change.tokenId, "change-copy", context.signal, async (signal) => {
@@ -100,7 +124,10 @@ export async function changeCopy(
           peers: [context.from],
         });
       }
-      await advanceChange(provider, change, "change-kept", (record) => ({ ...record, keeping, holdsCiphertext: true }));
+      const waiting = tellWaiting(provider.clock, channel);
+      const envelope = await newEnvelope(provider, stored, signal).finally(() => waiting.stop());
+      const kept = { keeping, envelope, holdsCiphertext: true };
+      await advanceChange(provider, change, "change-kept", (record) => ({ ...record, ...kept }));
       await channel.sendMessage({});
       await channel.close();
     } finally {

@@ -34,10 +34,12 @@ export async function prepareChange(provider: CustodyProvider, body: CborValue):
   }
   requireOpen(provider, change);
   requireGrants(change, message.grants);
-  const joins = await requireFits(provider, change, message.proof);
+  const { joins, envelope, keptEnvelope } = await requireFits(provider, change, message.proof);
   const { lengthBytes, dealId } = change.next.manifest;
-  const ciphertextBytes = keepersOf(change.next).includes(self) ? lengthBytes : 0;
-  await requireRoom(provider, change.owner, ciphertextBytes);
+  const isKeeper = keepersOf(change.next).includes(self);
+  const ciphertextBytes = isKeeper ? lengthBytes : 0;
+  const envelopeBytes = isKeeper ? (envelope?.lengthBytes ?? 0) : 0;
+  await requireRoom(provider, change.owner, ciphertextBytes + (keptEnvelope === null ? envelopeBytes : 0));
 
   await withDeal(provider.store, dealId, async () => {
     const found = await findChange(provider.store, change.tokenId);
@@ -62,7 +64,8 @@ export async function prepareChange(provider: CustodyProvider, body: CborValue):
       changeRecordChange(change.tokenId, {
         ...{ version: 1, state: "prepared", request: message.request, proof: joins ? message.proof : null },
         ...{ grants: message.grants, keeping: null, holding: null, holdsCiphertext: false },
-        storedBytes: ciphertextBytes + (entry.corrected ? lengthBytes : 0),
+        envelope: isKeeper ? keptEnvelope : null,
+        storedBytes: ciphertextBytes + envelopeBytes + (entry.corrected ? lengthBytes : 0),
       }),
     ]);
   });
@@ -84,9 +87,9 @@ function requireGrants({ grantsDigest: expected, tokenId, owner }: ChangeTerms, 
 /**
  * Holds the change against the newest generation that we or the asking side know of. One that was completed without us is completed
  * here first.
- * @returns whether the deposit is new to us.
+ * @returns whether the deposit is new to us, the envelope that belongs to it, and the one that is here already.
  */
-async function requireFits(provider: CustodyProvider, change: ChangeTerms, proofBytes: Uint8Array): Promise<boolean> {
+async function requireFits(provider: CustodyProvider, change: ChangeTerms, proofBytes: Uint8Array) {
   const proof = readProof(proofBytes);
   if (!proof.chain.valid) {
     throw new IntercloudError("CHAIN_BROKEN", "integrity", "the chain of the deposit that should come here is broken");
@@ -103,5 +106,6 @@ async function requireFits(provider: CustodyProvider, change: ChangeTerms, proof
   }
   const now = deposit !== undefined && known > proof.placement.generation ? deposit.placement : proof.placement;
   requireChangeOf(change, proof.terms, now);
-  return deposit === undefined;
+  const { envelope } = proof;
+  return { joins: deposit === undefined, envelope, keptEnvelope: deposit?.record.envelope ?? null };
 }

@@ -22,6 +22,7 @@ import {
   ciphertextName,
   type DepositRecord,
   depositChange,
+  envelopeName,
   findDeposit,
   forgottenChanges,
   ownerIndexChange,
@@ -59,23 +60,30 @@ export async function complete(provider: CustodyProvider, proof: Uint8Array, { c
     if (deposit !== undefined && deposit.terms.token.owner !== change.owner) {
       throw new IntercloudError("NOT_THE_OWNER", "refused", "only the owner may change where a deposit is kept");
     }
+    const keeps = keepersOf(change.next).includes(provider.transport.peer);
     const changes = stays
       ? await joining(provider, proof, change, deposit)
       : [auditChange({ kind: "left", ...namesOf(change) }), ...(await forgottenChanges(provider.store, deposit!))];
     if (deposit === undefined) await provider.store.commit(changes);
-    else await leaveOld(provider, deposit, changes);
+    else await leaveOld(provider, deposit, changes, keeps);
     provider.observe({ kind: stays ? "changed" : "moved-away", tokenId: change.tokenId });
-    if (keepersOf(change.next).includes(provider.transport.peer)) provider.announce(change.tokenId);
+    if (keeps) provider.announce(change.tokenId);
   });
 }
 
 /** The commit that forgets the old seed is the one that names the new generation: there is nothing in between. */
-async function leaveOld(provider: CustodyProvider, deposit: StoredDeposit, changes: readonly Change[]): Promise<void> {
+async function leaveOld(
+  provider: CustodyProvider,
+  deposit: StoredDeposit,
+  changes: readonly Change[],
+  keepsEnvelope: boolean,
+): Promise<void> {
   const { placement, terms } = deposit;
   await withDeal(provider.store, placement.manifest.dealId, () =>
     burnDeal(provider.store, placement.manifest.dealId, changes),
   );
   await provider.store.bodies.remove(ciphertextName(terms.tokenId, placement.generation));
+  if (!keepsEnvelope) await provider.store.bodies.remove(envelopeName(terms.tokenId));
 }
 
 /** What makes the new generation the deposit's. */
@@ -96,14 +104,14 @@ async function joining(
     throw new IntercloudError("NO_SUCH_CHANGE", "not-found", text);
   }
   const { record, terms } = deposit ?? origin(stored);
-  const { holdsCiphertext, storedBytes } = stored.record;
+  const { holdsCiphertext, envelope, storedBytes } = stored.record;
   const isHome = change.next.roster[0] === provider.transport.peer;
   const left = isHome ? (deposit?.placement.roster ?? readProof(stored.record.proof!).placement.roster) : [];
   return [
     auditChange({ kind: "changed", ...namesOf(change), dealId: deal.dealId }),
     heldDealChange({ ...deal, state: "sealed" }),
     closedDealChange(deal.dealId),
-    depositChange(change.tokenId, { ...record, change: proof, holdsCiphertext, storedBytes }),
+    depositChange(change.tokenId, { ...record, change: proof, holdsCiphertext, envelope, storedBytes }),
     ownerIndexChange(terms, storedBytes),
     noChangeChange(change.tokenId),
     ...(await newerGrants(provider.store, change.tokenId, stored.record.grants)),
@@ -124,7 +132,7 @@ function origin({ record }: StoredChange): Pick<StoredDeposit, "record" | "terms
   const deposit: DepositRecord = {
     ...{ version: 1, state: "sealed", request: parts.request, manifest: parts.manifest, ownLink: null },
     ...{ links: [...parts.links], keeping: parts.keeping, closing: parts.closing, change: null },
-    ...{ holdsCiphertext: false, storedBytes: 0, received: null },
+    ...{ holdsCiphertext: false, envelope: null, storedBytes: 0, received: null },
   };
   return { record: deposit, terms };
 }

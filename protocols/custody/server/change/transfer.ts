@@ -18,7 +18,7 @@ import { CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS } from "../../constants.ts";
 import { changeHeaderShape, partStatementShape } from "../../messages.ts";
 import { keepersOf } from "../../placement.ts";
 import { readProof } from "../../proof.ts";
-import { tellWaiting } from "../../waiting-chain.ts";
+import { receiveChain, tellWaiting } from "../../waiting-chain.ts";
 import type { ActiveDeposits } from "../active.ts";
 import { allOrFirstCause } from "../all-or-first-cause.ts";
 import { ciphertextName, findDeposit } from "../deposit-record.ts";
@@ -26,6 +26,7 @@ import type { CustodyProvider } from "../provider.ts";
 import { ownPart, tracePart } from "../provider-layer.ts";
 import { tee } from "../tee.ts";
 import { advanceChange, loadChange, requireOpen, type StoredChange } from "./change-record.ts";
+import { newEnvelope } from "./new-envelope.ts";
 
 /** At the new home, from the owner's client, which hears the home's statement and everybody else's. */
 export async function transfer(
@@ -79,6 +80,7 @@ async function makeCiphertext(
     return channel;
   };
   try {
+    const envelope = await newEnvelope(provider, stored, signal);
     const before = await openCiphertext(provider, stored, opened);
     const parts = await Promise.all(others.map(async (peer) => ({ peer, channel: await opened(peer, "change-part") })));
     const copies = await Promise.all(
@@ -120,11 +122,13 @@ async function makeCiphertext(
     await Promise.all(
       copies.map(async (copy) => {
         await copy.sendMessage({ keeping });
-        await copy.receiveMessage();
+        await receiveChain(copy);
         await copy.close();
       }),
     );
-    await advanceChange(provider, change, "change-kept", (now) => ({ ...now, keeping, holdsCiphertext: true }));
+    await advanceChange(provider, change, "change-kept", (now) => ({
+      ...{ ...now, keeping, envelope, holdsCiphertext: true },
+    }));
     await Promise.all(channels.map((channel) => channel.close()));
     return keeping;
   } catch (error) {

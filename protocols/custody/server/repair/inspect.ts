@@ -5,8 +5,10 @@ import { loadHeldDeal, shareOf } from "../../../dealing/held-deal.ts";
 import { entryOfPeer, type ManifestEntry } from "../../../dealing/manifest.ts";
 import { shareBlockDigests, shareDigest } from "../../../rounds/share.ts";
 import { IntercloudError } from "../../../wire/errors.ts";
+import { isSameEnvelope } from "../../kept-envelope.ts";
 import { keepersOf, type Placement } from "../../placement.ts";
-import { ciphertextName, findDeposit } from "../deposit-record.ts";
+import type { CheckedProof } from "../../proof.ts";
+import { ciphertextName, envelopeName, findDeposit } from "../deposit-record.ts";
 import type { CustodyProvider } from "../provider.ts";
 import { unlessLost } from "../unless-lost.ts";
 
@@ -16,21 +18,32 @@ export interface Inspection {
   readonly share: boolean;
   /** Also when it is not ours to keep. */
   readonly ciphertext: boolean;
+  /** Also when it is not ours to keep, or there is none. */
+  readonly envelope: boolean;
+}
+
+export function isWhole({ record, share, ciphertext, envelope }: Inspection): boolean {
+  return record && share && ciphertext && envelope;
 }
 
 export async function inspect(
   provider: CustodyProvider,
-  tokenId: Uint8Array,
-  placement: Placement,
+  { placement, terms: { tokenId }, envelope }: CheckedProof,
 ): Promise<Inspection> {
   const deposit = await findDeposit(provider.store, tokenId);
   const record = deposit?.record.state === "sealed" && deposit.placement.generation === placement.generation;
+  const isKeeper = keepersOf(placement).includes(provider.transport.peer);
   return {
     record,
     share: await isShareGood(provider, placement),
     ciphertext:
-      !keepersOf(placement).includes(provider.transport.peer) ||
-      (await isCiphertextGood(provider, tokenId, placement, record && deposit.record.holdsCiphertext)),
+      !isKeeper || (await isCiphertextGood(provider, tokenId, placement, record && deposit.record.holdsCiphertext)),
+    envelope:
+      !isKeeper ||
+      envelope === null ||
+      (record &&
+        isSameEnvelope(deposit.record.envelope, envelope) &&
+        (await isBodyGood(provider, envelopeName(tokenId), envelope.digest))),
   };
 }
 
@@ -63,9 +76,13 @@ async function isCiphertextGood(
   isCounted: boolean,
 ): Promise<boolean> {
   if (!isCounted || kept === undefined) return false;
+  return await isBodyGood(provider, ciphertextName(tokenId, generation), kept.ciphertextDigest);
+}
+
+async function isBodyGood({ store }: CustodyProvider, name: string, digest: Uint8Array): Promise<boolean> {
   return await unlessLost(async () => {
     const digester = createBlockDigester();
-    for await (const chunk of provider.store.bodies.read(ciphertextName(tokenId, generation), 0)) digester.add(chunk);
-    return equalBytes(digestOfBlocks(digester.blockDigests()), kept.ciphertextDigest);
+    for await (const chunk of store.bodies.read(name, 0)) digester.add(chunk);
+    return equalBytes(digestOfBlocks(digester.blockDigests()), digest);
   }, false);
 }

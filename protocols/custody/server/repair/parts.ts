@@ -12,6 +12,7 @@ import { keepersOf, type Placement } from "../../placement.ts";
 import { ciphertextName } from "../deposit-record.ts";
 import type { CustodyProvider } from "../provider.ts";
 import { ownPart, tracePart } from "../provider-layer.ts";
+import { noEnvelope, sendEnvelope } from "../serve-envelope.ts";
 import { loadServing } from "../serving.ts";
 
 /**
@@ -91,4 +92,21 @@ export async function repairCiphertext(
   } finally {
     release();
   }
+}
+
+/** The envelope, for the same. */
+export async function repairEnvelope(
+  provider: CustodyProvider,
+  channel: Channel,
+  header: CborValue,
+  context: Context,
+): Promise<void> {
+  const { tokenId, dealId } = parseShape(repairCiphertextShape, header, "repair");
+  const { placement, envelope } = await loadServing(provider.store, tokenId, dealId);
+  if (!keepersOf(placement).includes(context.from)) {
+    throw new IntercloudError("NOT_A_KEEPER", "refused", "the envelope of this deposit is not for the asking provider");
+  }
+  if (envelope === null) throw noEnvelope();
+  await provider.store.commit([auditChange({ kind: "gave-envelope", tokenId, to: context.from })]);
+  await sendEnvelope(provider, tokenId, channel, 0, context.signal);
 }

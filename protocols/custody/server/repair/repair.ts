@@ -9,12 +9,14 @@ import { abortOn } from "../../abort-on.ts";
 import { CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS } from "../../constants.ts";
 import { mayDeal } from "../../dealers.ts";
 import { readKeptGrants } from "../../grants.ts";
+import type { KeptEnvelope } from "../../kept-envelope.ts";
 import { keepersOf, type Placement } from "../../placement.ts";
 import type { CheckedProof } from "../../proof.ts";
 import { ciphertextName, type DepositRecord, depositChange, findDeposit, ownerIndexChange } from "../deposit-record.ts";
+import { fetchEnvelope } from "../fetch-envelope.ts";
 import { newerGrants } from "../grant-record.ts";
 import type { CustodyProvider } from "../provider.ts";
-import { type Inspection, inspect, ownEntry } from "./inspect.ts";
+import { type Inspection, inspect, isWhole, ownEntry } from "./inspect.ts";
 import { rebuildShare } from "./rebuild.ts";
 
 /**
@@ -28,23 +30,36 @@ export async function repairDeposit(
   grants: Uint8Array | null,
   signal: AbortSignal,
 ): Promise<Inspection> {
-  const { placement, terms } = proof;
+  const { placement, terms, envelope } = proof;
   const { tokenId } = terms;
   ownEntry(provider, placement);
   await requireGenuine(provider, proof);
   const lists = await newerGrants(provider.store, tokenId, ownGrants(proof, grants));
   if (lists.length > 0) await provider.store.commit(lists);
-  const found = await inspect(provider, tokenId, placement);
-  if (found.record && found.share && found.ciphertext) return found;
+  const found = await inspect(provider, proof);
+  if (isWhole(found)) return found;
   const deal = found.share
     ? undefined
     : await rebuildShare(provider, { tokenId, placement, manifestBytes: signedManifest(proof) }, signal);
-  const kept = found.ciphertext && (await keptBefore(provider, tokenId));
-  await commitRepaired(provider, proof, deal, kept, { share: deal !== undefined, ciphertext: false });
+  const before = (await findDeposit(provider.store, tokenId))?.record;
+  const kept: Kept = {
+    holdsCiphertext: found.ciphertext && before?.holdsCiphertext === true,
+    envelope: found.envelope ? (before?.envelope ?? null) : null,
+  };
+  const nothing = { share: false, ciphertext: false, envelope: false };
+  await commitRepaired(provider, proof, deal, kept, { ...nothing, share: deal !== undefined });
   if (!found.ciphertext) {
     await fetchCiphertext(provider, tokenId, placement, signal);
-    await commitRepaired(provider, proof, undefined, true, { share: false, ciphertext: true });
+    kept.holdsCiphertext = true;
+    await commitRepaired(provider, proof, undefined, kept, { ...nothing, ciphertext: true });
     provider.announce(tokenId);
+  }
+  if (!found.envelope && envelope !== null) {
+    const header = { tokenId, dealId: placement.manifest.dealId };
+    const keepers = keepersOf(placement);
+    await fetchEnvelope(provider, { tokenId, envelope, keepers, method: "repair-envelope", header }, signal);
+    kept.envelope = envelope;
+    await commitRepaired(provider, proof, undefined, kept, { ...nothing, envelope: true });
   }
   provider.observe({ kind: "repaired", tokenId });
   return found;
@@ -81,16 +96,18 @@ function signedManifest({ parts, change }: CheckedProof): Uint8Array {
   return change?.change.manifestBytes ?? parts.manifest;
 }
 
-async function keptBefore({ store }: CustodyProvider, tokenId: Uint8Array): Promise<boolean> {
-  return (await findDeposit(store, tokenId))?.record.holdsCiphertext === true;
+/** What a keeper has, beside its share. */
+interface Kept {
+  holdsCiphertext: boolean;
+  envelope: KeptEnvelope | null;
 }
 
 async function commitRepaired(
   provider: CustodyProvider,
   proof: CheckedProof,
   deal: HeldDeal | undefined,
-  holdsCiphertext: boolean,
-  made: { readonly share: boolean; readonly ciphertext: boolean },
+  { holdsCiphertext, envelope }: Kept,
+  made: { readonly share: boolean; readonly ciphertext: boolean; readonly envelope: boolean },
 ): Promise<void> {
   const { terms, placement, parts } = proof;
   await withDeal(provider.store, placement.manifest.dealId, async () => {
@@ -100,11 +117,12 @@ async function commitRepaired(
     }
     const { corrected } = ownEntry(provider, placement);
     const rebuilt = deal !== undefined || corrected ? placement.manifest.lengthBytes : 0;
-    const storedBytes = rebuilt + (holdsCiphertext ? placement.manifest.lengthBytes : 0);
+    const keptBytes = (holdsCiphertext ? placement.manifest.lengthBytes : 0) + (envelope?.lengthBytes ?? 0);
+    const storedBytes = rebuilt + keptBytes;
     const record: DepositRecord = {
       ...{ version: 1, state: "sealed", request: parts.request, manifest: parts.manifest },
       ...{ links: [...parts.links], keeping: parts.keeping, closing: parts.closing, change: parts.change },
-      ...{ ownLink: before?.record.ownLink ?? null, holdsCiphertext, storedBytes, received: null },
+      ...{ ownLink: before?.record.ownLink ?? null, holdsCiphertext, envelope, storedBytes, received: null },
     };
     const { tokenId } = terms;
     const changes: Change[] = [

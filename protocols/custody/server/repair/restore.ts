@@ -10,6 +10,7 @@ import { compareGrants, readKeptGrants } from "../../grants.ts";
 import { restorePageAnswerShape } from "../../messages.ts";
 import { type CheckedProof, readProof } from "../../proof.ts";
 import type { CustodyProvider } from "../provider.ts";
+import { isWhole } from "./inspect.ts";
 import { ownGrants, repairDeposit } from "./repair.ts";
 
 export interface RestoreReport {
@@ -49,7 +50,7 @@ export async function restoreAll(
       if (next.done) return;
       try {
         const before = await repairDeposit(provider, next.value.proof, next.value.grants, signal);
-        if (before.record && before.share && before.ciphertext) good += 1;
+        if (isWhole(before)) good += 1;
         else restored += 1;
       } catch (error) {
         signal.throwIfAborted();
