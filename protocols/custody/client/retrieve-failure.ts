@@ -20,7 +20,7 @@ export function requireChain(user: CustodyUser, proof: FoundProof["proof"]): voi
   throw new IntercloudError("CHAIN_BROKEN", "integrity", message, { peers: broken.suspects });
 }
 
-/** When so many providers refuse to serve us that the others cannot be enough, whoever else comes back. */
+/** When so many providers refuse to serve us that the others cannot be enough, whoever else comes back; all that keep the ciphertext are such. */
 export async function refused({
   user,
   placement,
@@ -30,7 +30,8 @@ export async function refused({
   signal,
 }: Run): Promise<IntercloudError | undefined> {
   const { roster } = placement;
-  if (roster.length - refusals.length >= count) return undefined;
+  const refuses = (peer: PeerName) => refusals.some((refusal) => refusal.peer === peer);
+  if (roster.length - refusals.length >= count && !keepersOf(placement).every(refuses)) return undefined;
   const clock = await clockError(user, refusals, signal);
   if (clock !== undefined) return clock;
   const cause = refusals[0]?.error;

@@ -363,7 +363,7 @@ test("a deal that was destroyed never comes back: not by its dealer, not by the 
       provider.peer,
       DEALING_PROTOCOL,
       "prepare",
-      { dealId: token.dealId },
+      { dealId: token.dealId, lengthBytes: 100, point: 1, corrected: false, sealedSeed: new Uint8Array(80) },
       dealing,
     );
     await expect(prepare).rejects.toMatchObject({ status: expect.stringMatching(/^(refused|conflict)$/) });

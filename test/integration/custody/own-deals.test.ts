@@ -101,7 +101,7 @@ test.each([3, 1] as const)(
 test("encrypt fills the stock behind itself, and put of a whole message leaves it alone", async () => {
   await newWorld();
   const client = newClient();
-  await client.deposit(MESSAGE);
+  await client.deposit(MESSAGE, { form: "whole" });
   await client.close();
   expect(await inStock()).toBe(0);
   const another = newClient();
