@@ -24,6 +24,7 @@ import { chainDigest, encodeProof } from "../proof.ts";
 import { receiveChain } from "../waiting-chain.ts";
 import { abandon } from "./abandon.ts";
 import { chooseProviders } from "./choose-providers.ts";
+import { expiredAmong } from "./clock-error.ts";
 import { pourFailure } from "./deposit-failure.ts";
 import type { DealerChoice } from "./fresh-deal.ts";
 import { giveEnvelope } from "./give-envelope.ts";
@@ -148,7 +149,7 @@ export async function deposit(user: CustodyUser, options: DepositOptions): Promi
     return { tokenText, token, proof, userShare, envelope };
   } catch (error) {
     if (deal !== undefined) await abandon(user, peers, deal.manifest.dealId, offer?.terms.tokenId ?? null);
-    throw signal.aborted ? cancelled(signal) : error;
+    throw signal.aborted ? cancelled(signal) : await expiredAmong(user, peers, error, signal);
   } finally {
     deal?.userSeed.fill(0);
     salt.fill(0);
