@@ -40,8 +40,9 @@ import { askAll } from "./ask-all.ts";
 import { checkGeneration } from "./check-generation.ts";
 import { fastestMembers, isEnough } from "./choose-members.ts";
 import { chooseProviders } from "./choose-providers.ts";
+import { expiredAmong } from "./clock-error.ts";
 import { askFailure } from "./deposit-failure.ts";
-import { type FoundProof, findNewestProof } from "./find-proof.ts";
+import { type FoundProof, findNewestProof, type NewestProof } from "./find-proof.ts";
 import { type DealerChoice, freshDeal } from "./fresh-deal.ts";
 import { openCheckedBoxes, ownBox } from "./own-shares.ts";
 import { type ReadyProvider, surveyReady } from "./ready-survey.ts";
@@ -119,7 +120,7 @@ export async function changeDeposit(user: CustodyUser, options: ChangeOptions): 
   } catch (error) {
     if (asked === undefined) await abandon(user, roster, deal.manifest.dealId, null);
     else if (!isUnknown(error)) await dropAll(user, asked.change);
-    throw error;
+    throw await expiredAmong(user, roster, error, signal);
   } finally {
     deal.userSeed.fill(0);
   }
@@ -169,7 +170,7 @@ async function askChange(
 async function runChange(
   user: CustodyUser,
   options: ChangeOptions,
-  found: FoundProof,
+  found: NewestProof,
   deal: FreshDeal,
   { request, grants, change }: AskedChange,
   signal: AbortSignal,
@@ -198,7 +199,8 @@ async function runChange(
   const content = { change: change.digest, holdings: holdingsDigest(keeping, holdings) };
   const closing = signedRequest(user, "change", content);
   const proof = encodeChangeProof({ request, keeping, holdings: [...holdings], closing });
-  const retired = await retireAll(user, proof, readChangeProof(proof), found.proof.placement, signal);
+  const before = [...found.proof.placement.roster, ...found.behind];
+  const retired = await retireAll(user, proof, readChangeProof(proof), before, signal);
   const tokenText = formatTokenText({ tokenId, home: next.roster[0]! });
   return { tokenText, placement, proof, ...retired };
 }
@@ -288,10 +290,10 @@ async function retireAll(
   user: CustodyUser,
   proof: Uint8Array,
   { change }: CheckedChange,
-  before: Placement,
+  before: readonly PeerName[],
   signal: AbortSignal,
 ): Promise<Pick<Changed, "retired" | "missing">> {
-  const peers = [...new Set([...change.next.roster, ...before.roster])];
+  const peers = [...new Set([...change.next.roster, ...before])];
   const options = { timeoutMs: SEAL_TIMEOUT_MS, signal };
   const { answers, failures } = await askAll(user, peers, "change-retire", { proof }, options);
   if (answers.size === 0) {
@@ -308,11 +310,12 @@ async function retireAll(
 }
 
 /** Somebody has completed an earlier change that others have not heard of: they are told now. */
-async function finishEarlier(user: CustodyUser, { proof }: FoundProof, signal: AbortSignal): Promise<void> {
+async function finishEarlier(user: CustodyUser, { proof, behind }: NewestProof, signal: AbortSignal): Promise<void> {
   const { change: proofBytes } = proof.parts;
   if (proofBytes === null) return;
   const options = { timeoutMs: ASK_TIMEOUT_MS, signal };
-  await askAll(user, proof.placement.roster, "change-retire", { proof: proofBytes }, options);
+  const peers = [...new Set([...proof.placement.roster, ...behind])];
+  await askAll(user, peers, "change-retire", { proof: proofBytes }, options);
 }
 
 /** Best effort: who does not hear it gives the change up by itself when its time is over. */

@@ -25,6 +25,11 @@ export interface FoundProof {
   readonly grant: GrantTerms | null;
 }
 
+export interface NewestProof extends FoundProof {
+  /** Providers that told of another generation: they missed a change, or two clients made one at the same time. */
+  readonly behind: readonly PeerName[];
+}
+
 /** A deposit of ours as the providers know it: still there at one of them at least, or destroyed wherever somebody answered. */
 export type FoundDeposit =
   | { readonly kind: "kept"; readonly found: FoundProof }
@@ -99,32 +104,42 @@ export async function findDeposit(
  * The proof of the newest generation that any provider knows; asks all of them and waits for their answers.
  * @throws what `findProof` throws; DESTROYED also when one provider alone has destroyed it: nothing is built on the rest.
  */
-export async function findNewestProof(user: CustodyUser, token: TokenText, signal: AbortSignal): Promise<FoundProof> {
+export async function findNewestProof(user: CustodyUser, token: TokenText, signal: AbortSignal): Promise<NewestProof> {
   const { home, tokenId } = token;
   const failures = new Map<PeerName, unknown>();
   const destroyed: CheckedDestroyed[] = [];
-  let newest: FoundProof | undefined;
+  const shown = new Map<PeerName, FoundProof>();
   const ask = async (peer: PeerName): Promise<void> => {
     if (failures.has(peer)) return;
     try {
       const found = await showFrom(user, peer, tokenId, signal);
       if ("receipt" in found) destroyed.push(found);
-      else if (newest === undefined || found.proof.placement.generation > newest.proof.placement.generation)
-        newest = found;
+      else shown.set(peer, found);
     } catch (error) {
       failures.set(peer, error);
     }
   };
   const known = user.directory.providers;
   await Promise.all([...new Set([home, ...known])].map(ask));
-  if (newest === undefined) {
+  if (shown.size === 0) {
     const located = await locate(user, known, failures, tokenId, signal);
     await Promise.all(located.filter((peer) => peer !== home && !known.includes(peer)).map(ask));
   }
   signal.throwIfAborted();
   if (destroyed.length > 0) throw destroyedError(destroyed);
+  const newest = [...shown.values()].reduce<FoundProof | undefined>(newerOf, undefined);
   if (newest === undefined) throw await bestError(user, home, failures, signal);
-  return newest;
+  const { dealId } = newest.proof.placement.manifest;
+  const isBehind = ({ proof }: FoundProof) => !equalBytes(proof.placement.manifest.dealId, dealId);
+  return { ...newest, behind: [...shown].filter(([, found]) => isBehind(found)).map(([peer]) => peer) };
+}
+
+/** Of two changes that were made at the same time, always the same one. */
+function newerOf(a: FoundProof | undefined, b: FoundProof): FoundProof {
+  if (a === undefined) return b;
+  const [one, other] = [a.proof.placement, b.proof.placement];
+  const order = other.generation - one.generation || Buffer.compare(other.manifest.dealId, one.manifest.dealId);
+  return order > 0 ? b : a;
 }
 
 async function showFrom(

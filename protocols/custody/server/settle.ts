@@ -1,10 +1,10 @@
 /** What a provider settles with the others now and then, after peers were away or died in the middle of something. */
 
-import { tellDues } from "./change/dues.ts";
 import { settleChanges } from "./change/give-up.ts";
+import { tellDues } from "./dues.ts";
 import type { CustodyProvider } from "./provider.ts";
 
 export async function settleCustody(provider: CustodyProvider, signal: AbortSignal): Promise<void> {
-  await settleChanges(provider, signal);
   await tellDues(provider, signal);
+  await settleChanges(provider, signal);
 }

@@ -5,7 +5,7 @@
 import * as v from "valibot";
 import { auditChange } from "../../../audit/index.ts";
 import { equalBytes } from "../../../crypto/digest.ts";
-import { burnDeal, hexOf, idOfHex, withDeal } from "../../../dealing/held-deal.ts";
+import { burnDeal, closedDealChange, hexOf, idOfHex, withDeal } from "../../../dealing/held-deal.ts";
 import { checkKeptRequest } from "../../../identity/request.ts";
 import type { Change, Store } from "../../../storage/index.ts";
 import { type CborValue, decodeCanonical, encodeCanonical } from "../../../wire/codec.ts";
@@ -14,8 +14,9 @@ import { boundedBytes, integer, parseShape } from "../../../wire/shape.ts";
 import { type ChangeTerms, readChange } from "../../change/change-terms.ts";
 import { MAX_GRANT_LIST_BYTES, MAX_HOLDING_BYTES, MAX_PROOF_BYTES, MAX_STATEMENT_BYTES } from "../../constants.ts";
 import { keptEnvelopeShape } from "../../kept-envelope.ts";
+import { placementDigest } from "../../placement.ts";
 import { type CheckedProof, readProof } from "../../proof.ts";
-import { ciphertextName, envelopeName, envelopeOf, findDeposit } from "../deposit-record.ts";
+import { ciphertextName, envelopeName, envelopeOf, findDeposit, type StoredDeposit } from "../deposit-record.ts";
 import type { CustodyProvider } from "../provider.ts";
 
 const recordShape = v.strictObject({
@@ -24,7 +25,7 @@ const recordShape = v.strictObject({
   state: v.picklist(["prepared", "active"]),
   /** The owner's signed change request. */
   request: boundedBytes(MAX_PROOF_BYTES),
-  /** The proof of the deposit, when we had no part in it before. */
+  /** The proof of the deposit as it is before the change, unless our own record of it is that. */
   proof: v.nullable(boundedBytes(MAX_PROOF_BYTES)),
   /** The owner's list of those who may read it, as it came along. */
   grants: v.nullable(boundedBytes(MAX_GRANT_LIST_BYTES)),
@@ -87,7 +88,9 @@ export async function advanceChange(
     const next = advance(record);
     if (next !== record) {
       const trace = auditChange({ kind: event, ...namesOf(change) });
-      await provider.store.commit([trace, changeRecordChange(change.tokenId, next)]);
+      // What we have promised to hold, we hold beyond the time of its deal.
+      const closed = event === "change-active" ? [closedDealChange(change.next.manifest.dealId)] : [];
+      await provider.store.commit([trace, changeRecordChange(change.tokenId, next), ...closed]);
     }
     return next;
   });
@@ -114,12 +117,17 @@ export async function dropChange(store: Store, { change }: StoredChange, why: "a
   if ((deposit?.record.envelope ?? null) === null) await store.bodies.remove(envelopeName(change.tokenId));
 }
 
+/** Whether the deposit is here as it was when the owner asked for the change. We may have missed a change before it. */
+export function isBefore(change: ChangeTerms, deposit: StoredDeposit | undefined): deposit is StoredDeposit {
+  return deposit !== undefined && equalBytes(change.previous, placementDigest(change.tokenId, deposit.placement));
+}
+
 /** Where the deposit is before the change, by our own record or the proof that came along. */
 export async function before(
   store: Store,
   { record, change }: StoredChange,
 ): Promise<Pick<CheckedProof, "terms" | "placement" | "envelope">> {
   const deposit = await findDeposit(store, change.tokenId);
-  if (deposit !== undefined) return { ...deposit, envelope: envelopeOf(deposit) };
+  if (isBefore(change, deposit)) return { ...deposit, envelope: envelopeOf(deposit) };
   return readProof(record.proof ?? new Uint8Array());
 }

@@ -10,11 +10,10 @@ import type { PeerName } from "../../../wire/transport.ts";
 import { readChangeProof } from "../../change/change-proof.ts";
 import { ASK_TIMEOUT_MS, CUSTODY_PROTOCOL } from "../../constants.ts";
 import { changeStatusAnswerShape, changeStatusShape, dropContentShape, requestShape } from "../../messages.ts";
-import { readProof } from "../../proof.ts";
 import type { ActiveDeposits } from "../active.ts";
 import { findDeposit } from "../deposit-record.ts";
 import type { CustodyProvider } from "../provider.ts";
-import { changesUnderWay, dropChange, findChange, type StoredChange } from "./change-record.ts";
+import { before, changesUnderWay, dropChange, findChange, type StoredChange } from "./change-record.ts";
 import { complete } from "./retire.ts";
 
 /** The owner's. Nothing there is fine, too. @throws IntercloudError CHANGE_COMPLETED. */
@@ -85,22 +84,20 @@ async function settle(provider: CustodyProvider, stored: StoredChange, signal: A
   const answers = await Promise.allSettled(
     others.map(async (peer) => {
       const answer = await provider.transport.ask(peer, CUSTODY_PROTOCOL, "change-status", body, options);
-      return parseShape(changeStatusAnswerShape, answer, "answer about a change");
+      const { proof } = parseShape(changeStatusAnswerShape, answer, "answer about a change");
+      return proof === null ? undefined : { proof, checked: readChangeProof(proof) };
     }),
   );
   for (const answer of answers) {
-    if (answer.status === "fulfilled" && answer.value.proof !== null) {
-      const checked = readChangeProof(answer.value.proof);
-      if (!equalBytes(checked.change.digest, change.digest)) continue;
-      return await complete(provider, answer.value.proof, checked);
-    }
+    const completed = answer.status === "fulfilled" ? answer.value : undefined;
+    if (completed === undefined || !equalBytes(completed.checked.change.digest, change.digest)) continue;
+    return await complete(provider, completed.proof, completed.checked);
   }
   if (answers.every(({ status }) => status === "fulfilled")) await drop(provider, stored, "expired");
 }
 
 /** All providers of both generations. */
-async function everybody(provider: CustodyProvider, { change, record }: StoredChange): Promise<PeerName[]> {
-  const deposit = await findDeposit(provider.store, change.tokenId);
-  const now = deposit?.placement ?? readProof(record.proof ?? new Uint8Array()).placement;
-  return [...new Set([...now.roster, ...change.next.roster])];
+async function everybody(provider: CustodyProvider, stored: StoredChange): Promise<PeerName[]> {
+  const { roster } = (await before(provider.store, stored)).placement;
+  return [...new Set([...roster, ...stored.change.next.roster])];
 }

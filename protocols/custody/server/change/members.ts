@@ -19,7 +19,7 @@ import { ciphertextName, findDeposit } from "../deposit-record.ts";
 import type { CustodyProvider } from "../provider.ts";
 import { ownPart, tracePart } from "../provider-layer.ts";
 import { noEnvelope, sendEnvelope } from "../serve-envelope.ts";
-import { advanceChange, loadChange, requireOpen } from "./change-record.ts";
+import { advanceChange, findChange, isBefore, loadChange, requireOpen } from "./change-record.ts";
 import { newEnvelope } from "./new-envelope.ts";
 
 /** Our part of the round, then our signature on it. */
@@ -61,7 +61,7 @@ export async function changeCiphertext(
 ): Promise<void> {
   const change = await admit(provider, header, context);
   const deposit = await findDeposit(provider.store, change.tokenId);
-  if (deposit?.record.state !== "sealed" || !deposit.record.holdsCiphertext) {
+  if (!isBefore(change, deposit) || !deposit.record.holdsCiphertext) {
     throw new IntercloudError("NO_CIPHERTEXT", "not-found", "we keep no copy of this ciphertext; ask another provider");
   }
   const release = abortOn(context.signal, channel);
@@ -137,8 +137,7 @@ export async function changeCopy(
 }
 
 /**
- * The owner's change, from the new home, in time. An old holder holds it against the deposit as it is; a new one has done so when it
- * prepared. Asked twice, we give the same bytes twice: the masks are bound to the round.
+ * The owner's change, from the new home, in time. A new holder has held it against the deposit when it prepared; an old one does so now. Asked twice, we give the same bytes twice: the masks are bound to the round.
  */
 async function admit(provider: CustodyProvider, header: CborValue, context: Context): Promise<ChangeTerms> {
   const { request } = parseShape(changeHeaderShape, header, "change");
@@ -147,6 +146,8 @@ async function admit(provider: CustodyProvider, header: CborValue, context: Cont
   if (context.from !== change.round.collector) {
     throw new IntercloudError("NOT_THE_COLLECTOR", "refused", "only the new home may ask for this");
   }
+  const prepared = await findChange(provider.store, change.tokenId);
+  if (prepared !== undefined && equalBytes(prepared.change.digest, change.digest)) return change;
   const deposit = await findDeposit(provider.store, change.tokenId);
   if (deposit?.record.state === "sealed") requireChangeOf(change, deposit.terms, deposit.placement);
   else await loadChange(provider, change);

@@ -16,8 +16,8 @@ import { readProof } from "../../proof.ts";
 import { requireRoom } from "../bind.ts";
 import { findDeposit } from "../deposit-record.ts";
 import type { CustodyProvider } from "../provider.ts";
-import { changeRecordChange, findChange, namesOf, requireOpen } from "./change-record.ts";
-import { complete } from "./retire.ts";
+import { changeRecordChange, findChange, isBefore, namesOf, requireOpen } from "./change-record.ts";
+import { catchUp } from "./retire.ts";
 
 export async function prepareChange(provider: CustodyProvider, body: CborValue): Promise<CborValue> {
   const message = parseShape(prepareChangeShape, body, "prepare of a change");
@@ -87,25 +87,22 @@ function requireGrants({ grantsDigest: expected, tokenId, owner }: ChangeTerms, 
 /**
  * Holds the change against the newest generation that we or the asking side know of. One that was completed without us is completed
  * here first.
- * @returns whether the deposit is new to us, the envelope that belongs to it, and the one that is here already.
+ * @returns whether the deposit, as it is before this change, is new to us, the envelope that belongs to it, and the one that is here.
  */
 async function requireFits(provider: CustodyProvider, change: ChangeTerms, proofBytes: Uint8Array) {
   const proof = readProof(proofBytes);
   if (!proof.chain.valid) {
     throw new IntercloudError("CHAIN_BROKEN", "integrity", "the chain of the deposit that should come here is broken");
   }
-  const deposit = await findDeposit(provider.store, change.tokenId);
-  if (deposit !== undefined && deposit.record.state !== "sealed") {
+  const before = await findDeposit(provider.store, change.tokenId);
+  if (before !== undefined && before.record.state !== "sealed") {
     throw new IntercloudError("WRONG_STATE", "conflict", "this deposit is not sealed here");
   }
-  const known = deposit?.placement.generation ?? -1;
-  if (proof.change !== undefined && known < proof.placement.generation) {
-    const prepared = await findChange(provider.store, change.tokenId);
-    const waits = prepared !== undefined && equalBytes(prepared.change.digest, proof.change.change.digest);
-    if (waits) await complete(provider, proof.parts.change!, proof.change);
-  }
-  const now = deposit !== undefined && known > proof.placement.generation ? deposit.placement : proof.placement;
+  await catchUp(provider, proof);
+  const deposit = await findDeposit(provider.store, change.tokenId);
+  const isNewer = deposit !== undefined && deposit.placement.generation > proof.placement.generation;
+  const now = isNewer ? deposit.placement : proof.placement;
   requireChangeOf(change, proof.terms, now);
   const { envelope } = proof;
-  return { joins: deposit === undefined, envelope, keptEnvelope: deposit?.record.envelope ?? null };
+  return { joins: !isBefore(change, deposit), envelope, keptEnvelope: deposit?.record.envelope ?? null };
 }

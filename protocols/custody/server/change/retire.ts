@@ -17,7 +17,7 @@ import type { ChangeTerms } from "../../change/change-terms.ts";
 import { signStatement } from "../../change/statements.ts";
 import { retireShape } from "../../messages.ts";
 import { keepersOf } from "../../placement.ts";
-import { readProof } from "../../proof.ts";
+import { type CheckedProof, encodeProof, readProof } from "../../proof.ts";
 import {
   ciphertextName,
   type DepositRecord,
@@ -26,12 +26,13 @@ import {
   findDeposit,
   forgottenChanges,
   ownerIndexChange,
+  proofParts,
   type StoredDeposit,
 } from "../deposit-record.ts";
+import { dueChange } from "../dues.ts";
 import { newerGrants } from "../grant-record.ts";
 import type { CustodyProvider } from "../provider.ts";
-import { findChange, namesOf, noChangeChange, type StoredChange } from "./change-record.ts";
-import { duesChange } from "./dues.ts";
+import { before, changeRecordChange, findChange, namesOf, noChangeChange, type StoredChange } from "./change-record.ts";
 
 export async function retire(provider: CustodyProvider, body: CborValue, context: Context): Promise<CborValue> {
   const { proof } = parseShape(retireShape, body, "retire");
@@ -49,6 +50,16 @@ function requireInTime(provider: CustodyProvider, { round, next }: ChangeTerms, 
   throw new IntercloudError("CHANGE_EXPIRED", "expired", "the time of this change is over; ask for a new one");
 }
 
+/** Completes the last change of a deposit here if we missed that. Without a share of it we stay as we are: the next change, or a repair, takes us along. */
+export async function catchUp(provider: CustodyProvider, { parts, change }: CheckedProof): Promise<void> {
+  if (parts.change === null || change === undefined) return;
+  try {
+    await complete(provider, parts.change, change);
+  } catch (error) {
+    if (!(error instanceof IntercloudError) || error.code !== "NO_SUCH_CHANGE") throw error;
+  }
+}
+
 /** Done already is fine. @throws IntercloudError NOT_THE_OWNER, NO_SUCH_CHANGE. */
 export async function complete(provider: CustodyProvider, proof: Uint8Array, { change }: CheckedChange): Promise<void> {
   await withDeal(provider.store, change.next.manifest.dealId, async () => {
@@ -63,7 +74,7 @@ export async function complete(provider: CustodyProvider, proof: Uint8Array, { c
     const keeps = keepersOf(change.next).includes(provider.transport.peer);
     const changes = stays
       ? await joining(provider, proof, change, deposit)
-      : [auditChange({ kind: "left", ...namesOf(change) }), ...(await forgottenChanges(provider.store, deposit!))];
+      : [...(await leaving(provider, deposit!)), auditChange({ kind: "left", ...namesOf(change) })];
     if (deposit === undefined) await provider.store.commit(changes);
     else await leaveOld(provider, deposit, changes, keeps);
     provider.observe({ kind: stays ? "changed" : "moved-away", tokenId: change.tokenId });
@@ -71,8 +82,18 @@ export async function complete(provider: CustodyProvider, proof: Uint8Array, { c
   });
 }
 
+/** What forgets a deposit that goes away. Another change that would bring it back goes on without our record of it. */
+async function leaving({ store }: CustodyProvider, deposit: StoredDeposit): Promise<Change[]> {
+  const { tokenId } = deposit.terms;
+  const changes = await forgottenChanges(store, deposit);
+  const other = await findChange(store, tokenId);
+  const parts = proofParts(deposit.record);
+  if (other === undefined || other.record.proof !== null || parts === undefined) return changes;
+  return [...changes, changeRecordChange(tokenId, { ...other.record, proof: encodeProof(parts) })];
+}
+
 /** The commit that forgets the old seed is the one that names the new generation: there is nothing in between. */
-async function leaveOld(
+export async function leaveOld(
   provider: CustodyProvider,
   deposit: StoredDeposit,
   changes: readonly Change[],
@@ -106,7 +127,8 @@ async function joining(
   const { record, terms } = deposit ?? origin(stored);
   const { holdsCiphertext, envelope, storedBytes } = stored.record;
   const isHome = change.next.roster[0] === provider.transport.peer;
-  const left = isHome ? (deposit?.placement.roster ?? readProof(stored.record.proof!).placement.roster) : [];
+  const left = isHome ? (await before(provider.store, stored)).placement.roster : [];
+  const others = left.filter((peer) => peer !== provider.transport.peer);
   return [
     auditChange({ kind: "changed", ...namesOf(change), dealId: deal.dealId }),
     heldDealChange({ ...deal, state: "sealed" }),
@@ -115,14 +137,7 @@ async function joining(
     ownerIndexChange(terms, storedBytes),
     noChangeChange(change.tokenId),
     ...(await newerGrants(provider.store, change.tokenId, stored.record.grants)),
-    ...(isHome
-      ? [
-          duesChange(
-            change.tokenId,
-            left.filter((peer) => peer !== provider.transport.peer),
-          ),
-        ]
-      : []),
+    ...(others.length > 0 ? [dueChange("change-retire", proof, others)] : []),
   ];
 }
 

@@ -17,7 +17,6 @@ import { readStatement, signStatement } from "../../change/statements.ts";
 import { CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS } from "../../constants.ts";
 import { changeHeaderShape, partStatementShape } from "../../messages.ts";
 import { keepersOf } from "../../placement.ts";
-import { readProof } from "../../proof.ts";
 import { receiveChain, tellWaiting } from "../../waiting-chain.ts";
 import type { ActiveDeposits } from "../active.ts";
 import { allOrFirstCause } from "../all-or-first-cause.ts";
@@ -25,7 +24,7 @@ import { ciphertextName, findDeposit } from "../deposit-record.ts";
 import type { CustodyProvider } from "../provider.ts";
 import { ownPart, tracePart } from "../provider-layer.ts";
 import { tee } from "../tee.ts";
-import { advanceChange, loadChange, requireOpen, type StoredChange } from "./change-record.ts";
+import { advanceChange, before, isBefore, loadChange, requireOpen, type StoredChange } from "./change-record.ts";
 import { newEnvelope } from "./new-envelope.ts";
 
 /** At the new home, from the owner's client, which hears the home's statement and everybody else's. */
@@ -146,14 +145,15 @@ interface Before {
 /** The old ciphertext: our own, or that of the first old keeper that gives it to us. */
 async function openCiphertext(
   provider: CustodyProvider,
-  { record, change }: StoredChange,
+  stored: StoredChange,
   open: (peer: PeerName, method: string) => Promise<Channel>,
 ): Promise<Before> {
   const self = provider.transport.peer;
+  const { change } = stored;
   const deposit = await findDeposit(provider.store, change.tokenId);
-  const { placement } = deposit ?? readProof(record.proof ?? new Uint8Array());
+  const { placement } = await before(provider.store, stored);
   const expectedDigest = placement.kept?.ciphertextDigest ?? new Uint8Array();
-  if (deposit?.record.holdsCiphertext) {
+  if (isBefore(change, deposit) && deposit.record.holdsCiphertext) {
     const name = ciphertextName(change.tokenId, placement.generation);
     return { bytes: provider.store.bodies.read(name, 0), from: self, expectedDigest };
   }

@@ -10,6 +10,7 @@ import { keepersOf, type Placement } from "../../placement.ts";
 import type { CheckedProof } from "../../proof.ts";
 import { ciphertextName, envelopeName, findDeposit } from "../deposit-record.ts";
 import type { CustodyProvider } from "../provider.ts";
+import { loadTombstone } from "../tombstone.ts";
 import { unlessLost } from "../unless-lost.ts";
 
 export interface Inspection {
@@ -31,11 +32,12 @@ export async function inspect(
   { placement, terms: { tokenId }, envelope }: CheckedProof,
 ): Promise<Inspection> {
   const deposit = await findDeposit(provider.store, tokenId);
-  const record = deposit?.record.state === "sealed" && deposit.placement.generation === placement.generation;
+  const { dealId } = placement.manifest;
+  const record = deposit?.record.state === "sealed" && equalBytes(deposit.placement.manifest.dealId, dealId);
   const isKeeper = keepersOf(placement).includes(provider.transport.peer);
   return {
     record,
-    share: await isShareGood(provider, placement),
+    share: await isShareGood(provider, tokenId, placement),
     ciphertext:
       !isKeeper || (await isCiphertextGood(provider, tokenId, placement, record && deposit.record.holdsCiphertext)),
     envelope:
@@ -54,13 +56,25 @@ export function ownEntry(provider: CustodyProvider, { manifest }: Placement): Ma
   throw new IntercloudError("NOT_A_MEMBER", "refused", "this deposit has no share for us");
 }
 
-async function isShareGood(provider: CustodyProvider, placement: Placement): Promise<boolean> {
+/**
+ * A share that was given up with a change, before the change was completed all the same, may come back.
+ * @throws IntercloudError DEAL_BURNT
+ */
+export async function requireNotDestroyed(
+  { store }: CustodyProvider,
+  tokenId: Uint8Array,
+  { generation, manifest }: Placement,
+): Promise<void> {
+  const isBurnt = generation === 0 && (await loadHeldDeal(store, manifest.dealId))?.state === "burnt";
+  if (!isBurnt && (await loadTombstone(store, tokenId)) === undefined) return;
+  throw new IntercloudError("DEAL_BURNT", "conflict", "the share of this deal was destroyed here, and stays so");
+}
+
+async function isShareGood(provider: CustodyProvider, tokenId: Uint8Array, placement: Placement): Promise<boolean> {
   const { manifest } = placement;
   const { point, digest } = ownEntry(provider, placement);
+  await requireNotDestroyed(provider, tokenId, placement);
   const deal = await loadHeldDeal(provider.store, manifest.dealId);
-  if (deal?.state === "burnt") {
-    throw new IntercloudError("DEAL_BURNT", "conflict", "the share of this deal was destroyed here, and stays so");
-  }
   if (deal?.state !== "sealed" || deal.point !== point) return false;
   return await unlessLost(async () => {
     const share = shareOf(deal, provider.store);

@@ -1,7 +1,7 @@
 /** A provider makes good what it lost of one deposit: its record, its share, its copy of the ciphertext. */
 import { auditChange } from "../../../audit/index.ts";
 import { equalBytes } from "../../../crypto/digest.ts";
-import { closedDealChange, type HeldDeal, heldDealChange, loadHeldDeal, withDeal } from "../../../dealing/held-deal.ts";
+import { closedDealChange, type HeldDeal, heldDealChange, withDeal } from "../../../dealing/held-deal.ts";
 import type { Change } from "../../../storage/index.ts";
 import { IntercloudError } from "../../../wire/errors.ts";
 import type { PeerName } from "../../../wire/transport.ts";
@@ -12,11 +12,12 @@ import { readKeptGrants } from "../../grants.ts";
 import type { KeptEnvelope } from "../../kept-envelope.ts";
 import { keepersOf, type Placement } from "../../placement.ts";
 import type { CheckedProof } from "../../proof.ts";
+import { catchUp, leaveOld } from "../change/retire.ts";
 import { ciphertextName, type DepositRecord, depositChange, findDeposit, ownerIndexChange } from "../deposit-record.ts";
 import { fetchEnvelope } from "../fetch-envelope.ts";
 import { newerGrants } from "../grant-record.ts";
 import type { CustodyProvider } from "../provider.ts";
-import { type Inspection, inspect, isWhole, ownEntry } from "./inspect.ts";
+import { type Inspection, inspect, isWhole, ownEntry, requireNotDestroyed } from "./inspect.ts";
 import { rebuildShare } from "./rebuild.ts";
 
 /**
@@ -34,6 +35,7 @@ export async function repairDeposit(
   const { tokenId } = terms;
   ownEntry(provider, placement);
   await requireGenuine(provider, proof);
+  await catchUp(provider, proof);
   const lists = await newerGrants(provider.store, tokenId, ownGrants(proof, grants));
   if (lists.length > 0) await provider.store.commit(lists);
   const found = await inspect(provider, proof);
@@ -112,9 +114,7 @@ async function commitRepaired(
   const { terms, placement, parts } = proof;
   await withDeal(provider.store, placement.manifest.dealId, async () => {
     const before = await findDeposit(provider.store, terms.tokenId);
-    if ((await loadHeldDeal(provider.store, placement.manifest.dealId))?.state === "burnt") {
-      throw new IntercloudError("DEAL_BURNT", "conflict", "the share of this deal was destroyed here, and stays so");
-    }
+    await requireNotDestroyed(provider, terms.tokenId, placement);
     const { corrected } = ownEntry(provider, placement);
     const rebuilt = deal !== undefined || corrected ? placement.manifest.lengthBytes : 0;
     const keptBytes = (holdsCiphertext ? placement.manifest.lengthBytes : 0) + (envelope?.lengthBytes ?? 0);
@@ -131,7 +131,9 @@ async function commitRepaired(
       ownerIndexChange(terms, storedBytes),
     ];
     if (deal !== undefined) changes.push(heldDealChange(deal), closedDealChange(deal.dealId));
-    await provider.store.commit(changes);
+    const isNew = before !== undefined && !equalBytes(before.placement.manifest.dealId, placement.manifest.dealId);
+    if (isNew) await leaveOld(provider, before, changes, envelope !== null);
+    else await provider.store.commit(changes);
   });
   deal?.seed.fill(0);
 }
