@@ -1,5 +1,6 @@
 /**
- * What custody peers say to each other. Asks: bind, place, place-part, link, seal, abandon, ready, show, list, locate, grant, grants, granted, destroy.
+ * What custody peers say to each other. Asks: bind, place, place-part, link, seal, seal-status, abandon, ready, show, list, locate, grant,
+ * grants, granted, destroy.
  * Channels: pour (chain deposit), collect and part (fanout deposit), copy (home to the keepers of copies), envelope (to home, and on to
  * the other keepers), retrieve, read-envelope.
  * Bytes that are signed travel as byte strings, so that the signature is checked over what was received.
@@ -100,6 +101,11 @@ export const waitingShape = v.strictObject({ waiting: v.literal(true) });
 export const chainShape = v.strictObject({ links, keeping });
 export const statementShape = v.strictObject({ statement: boundedBytes(MAX_LINK_BYTES) });
 export const linkShape = v.strictObject({ link });
+
+/** From a provider that signed its link and heard no more, to the others of the deposit. */
+export const sealStatusShape = v.strictObject({ tokenId });
+/** Null when it is not sealed here. */
+export const sealStatusAnswerShape = v.strictObject({ proof: v.nullable(boundedBytes(MAX_PROOF_BYTES)) });
 
 export const readyShape = v.strictObject({ tokenId });
 export const readAnswerShape = v.strictObject({

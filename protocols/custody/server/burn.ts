@@ -2,13 +2,15 @@
 import { type AuditEvent, auditChange } from "../../audit/index.ts";
 import { equalBytes } from "../../crypto/digest.ts";
 import { burnDeal, loadHeldDeal, withDeal } from "../../dealing/held-deal.ts";
-import { checkRequest } from "../../identity/request.ts";
+import { checkKeptRequest, checkRequest } from "../../identity/request.ts";
 import type { CborValue } from "../../wire/codec.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
+import type { Context, PeerName } from "../../wire/transport.ts";
 import { abandonContentShape, requestShape } from "../messages.ts";
 import type { ActiveDeposits } from "./active.ts";
 import { burnDeposit, findDeposit, removeFiles, type StoredDeposit, unsealedDeposits } from "./deposit-record.ts";
+import { dueChange } from "./dues.ts";
 import { removeOrphans } from "./orphans.ts";
 import type { CustodyProvider } from "./provider.ts";
 
@@ -35,27 +37,43 @@ export async function burnUnsealed(provider: CustodyProvider, tokenId: Uint8Arra
  * The owner gives a deposit up that did not become one: some providers may have sealed it all the same. Done whatever its state
  * is, and without a receipt, because there never was a deposit to destroy; nothing there is fine, too. A deal that is not bound yet
  * goes as well, so that a bind which comes after this finds nothing: only the peers of the deal and its user know its id.
+ *
+ * One of us that was away meanwhile may have sealed it: we tell it, and it takes the owner's word from us, however old.
  */
-export async function abandon(provider: CustodyProvider, active: ActiveDeposits, body: CborValue): Promise<CborValue> {
+export async function abandon(
+  provider: CustodyProvider,
+  active: ActiveDeposits,
+  body: CborValue,
+  context: Context,
+): Promise<CborValue> {
   const message = parseShape(requestShape, body, "abandon");
-  const nowMs = provider.clock.nowMs();
-  const request = checkRequest(message.request, "destroy", nowMs);
-  const { tokenId, dealId } = parseShape(abandonContentShape, request.content, "abandon");
+  const { identity, content } = checkKeptRequest(message.request, "destroy");
+  const { tokenId, dealId } = parseShape(abandonContentShape, content, "abandon");
   const { store } = provider;
-  const found = await findOwn(provider, request.identity, tokenId, dealId);
-  provider.replayGuard.admit(request, nowMs);
+  const found = await findOwn(provider, identity, tokenId, dealId);
+  if (found === undefined || !found.terms.roster.includes(context.from)) {
+    const nowMs = provider.clock.nowMs();
+    provider.replayGuard.admit(checkRequest(message.request, "destroy", nowMs), nowMs);
+  } else if (found.placement.generation > 0) return {}; // Its owner has used it since.
   const reason = new IntercloudError("ABANDONED", "cancelled", "the owner abandoned this deposit");
   if (found !== undefined) await active.stop(found.terms.tokenId, reason);
   await withDeal(store, dealId, async () => {
-    const deposit = await findOwn(provider, request.identity, tokenId, dealId);
+    const deposit = await findOwn(provider, identity, tokenId, dealId);
     if (deposit !== undefined) {
-      await burnDeposit(store, deposit, burntEvent(deposit, "abandoned"));
+      const dues =
+        deposit.record.state === "bound" ? [] : [dueChange("abandon", message.request, others(provider, deposit))];
+      await burnDeposit(store, deposit, burntEvent(deposit, "abandoned"), dues);
       provider.observe({ kind: "burnt", tokenId: deposit.terms.tokenId });
     } else if ((await loadHeldDeal(store, dealId))?.state === "dealt") {
       await burnDeal(store, dealId, [auditChange({ kind: "burnt", dealId, tokenId: null, why: "abandoned" })]);
     }
   });
   return {};
+}
+
+/** Those of our federation that may have sealed a deposit which has passed here. */
+function others({ transport, agreementKeyOf }: CustodyProvider, { terms: { roster } }: StoredDeposit): PeerName[] {
+  return roster.filter((peer) => peer !== transport.peer && agreementKeyOf(peer) !== undefined);
 }
 
 /** The deposit that is to be given up, if it is here. */
@@ -77,14 +95,14 @@ async function findOwn(
 }
 
 /**
- * At start nothing is under way, so what is only bound can never be finished; a linked deposit may still be sealed until its
- * deal expires. Later sweeps burn what has expired.
+ * At start nothing is under way, so what is only bound can never be finished. Later sweeps burn what has expired. Of what is linked, others
+ * may know more: `settleLinked`.
  */
 export async function sweepDeposits(provider: CustodyProvider, atStart: boolean): Promise<void> {
   if (atStart) await removeOrphans(provider);
   for await (const { record, terms } of unsealedDeposits(provider.store)) {
-    const expired = terms.manifest.expiresAtMs < provider.clock.nowMs();
-    const why = expired ? "expired" : atStart && record.state === "bound" ? "failed" : undefined;
-    if (why !== undefined) await burnUnsealed(provider, terms.tokenId, why);
+    if (record.state !== "bound") continue;
+    if (terms.manifest.expiresAtMs < provider.clock.nowMs()) await burnUnsealed(provider, terms.tokenId, "expired");
+    else if (atStart) await burnUnsealed(provider, terms.tokenId, "failed");
   }
 }

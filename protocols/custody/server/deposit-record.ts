@@ -153,10 +153,17 @@ export async function removeFiles(store: Store, tokenId: Uint8Array, generation 
 /**
  * Forgets a deposit: seed, correction, ciphertext, envelope, grants and record. The deal's id stays burnt for ever, and so does the event.
  * @param event what the audit log says about it.
+ * @param also changes to commit in the same batch.
  */
-export async function burnDeposit(store: Store, deposit: StoredDeposit, event: AuditEvent): Promise<void> {
+export async function burnDeposit(
+  store: Store,
+  deposit: StoredDeposit,
+  event: AuditEvent,
+  also: readonly Change[] = [],
+): Promise<void> {
   const { terms, placement } = deposit;
-  await burnDeal(store, placement.manifest.dealId, [auditChange(event), ...(await forgottenChanges(store, deposit))]);
+  const forgotten = await forgottenChanges(store, deposit);
+  await burnDeal(store, placement.manifest.dealId, [auditChange(event), ...forgotten, ...also]);
   await removeFiles(store, terms.tokenId, placement.generation);
 }
 

@@ -24,6 +24,7 @@ import { repairCiphertext, repairEnvelope, repairPart } from "./repair/parts.ts"
 import { read, retrieve } from "./retrieve.ts";
 import { seal } from "./seal.ts";
 import { serveEnvelope } from "./serve-envelope.ts";
+import { sealStatus } from "./settle-linked.ts";
 import { link } from "./short/link.ts";
 import { place, receivePart } from "./short/place.ts";
 import { createShortDeposits } from "./short/short-deposits.ts";
@@ -45,7 +46,8 @@ export function custodyHandlers(provider: CustodyProvider): Handlers {
       "place-part": (body, context) => Promise.resolve(receivePart(provider, shorts, body, context)),
       link: (body, context) => link(provider, active, shorts, body, context),
       seal: (body) => seal(provider, body),
-      abandon: (body) => abandon(provider, active, body),
+      abandon: (body, context) => abandon(provider, active, body, context),
+      "seal-status": (body, context) => sealStatus(provider, body, context),
       ready: (body) => ready(provider, body),
       read: (body, context) => read(provider, active, refusals, body, context),
       show: (body) => show(provider, body),

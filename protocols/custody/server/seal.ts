@@ -2,7 +2,7 @@
 import { auditChange } from "../../audit/index.ts";
 import { equalBytes } from "../../crypto/digest.ts";
 import { closedDealChange, heldDealChange, loadHeldDeal, withDeal } from "../../dealing/held-deal.ts";
-import { checkRequest } from "../../identity/request.ts";
+import { type CheckedRequest, checkRequest } from "../../identity/request.ts";
 import { checkChain } from "../../tokens/chain.ts";
 import { readKeeping, readLink } from "../../tokens/link.ts";
 import type { CborValue } from "../../wire/codec.ts";
@@ -20,8 +20,16 @@ import type { CustodyProvider } from "./provider.ts";
 
 export async function seal(provider: CustodyProvider, body: CborValue): Promise<CborValue> {
   const message = parseShape(sealShape, body, "seal");
-  const nowMs = provider.clock.nowMs();
-  const request = checkRequest(message.closing, "deposit", nowMs);
+  await acceptSeal(provider, checkRequest(message.closing, "deposit", provider.clock.nowMs()), message);
+  return {};
+}
+
+/** @param request the owner's closing, as it was checked */
+export async function acceptSeal(
+  provider: CustodyProvider,
+  request: CheckedRequest,
+  message: SealedChain,
+): Promise<void> {
   const content = parseShape(closingContentShape, request.content, "closing request");
   const { terms } = await loadDeposit(provider.store, content.tokenId);
   requireBoxes(terms.token, terms.manifest, content.boxes);
@@ -42,14 +50,20 @@ export async function seal(provider: CustodyProvider, body: CborValue): Promise<
     await commitSeal(provider, terms, record, message, content.envelope);
   });
   if (keepers(terms).includes(provider.transport.peer)) provider.announce(terms.tokenId);
-  return {};
+}
+
+/** The whole chain, with the owner's word that it accepts it. */
+interface SealedChain {
+  readonly closing: Uint8Array;
+  readonly links: Uint8Array[];
+  readonly keeping: Uint8Array;
 }
 
 async function commitSeal(
   provider: CustodyProvider,
   terms: DepositTerms,
   record: DepositRecord,
-  chain: { readonly closing: Uint8Array; readonly links: Uint8Array[]; readonly keeping: Uint8Array },
+  chain: SealedChain,
   envelope: KeptEnvelope | null,
 ): Promise<void> {
   const self = provider.transport.peer;

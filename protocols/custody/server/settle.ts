@@ -3,8 +3,10 @@
 import { settleChanges } from "./change/give-up.ts";
 import { tellDues } from "./dues.ts";
 import type { CustodyProvider } from "./provider.ts";
+import { settleLinked } from "./settle-linked.ts";
 
 export async function settleCustody(provider: CustodyProvider, signal: AbortSignal): Promise<void> {
   await tellDues(provider, signal);
+  await settleLinked(provider, signal);
   await settleChanges(provider, signal);
 }

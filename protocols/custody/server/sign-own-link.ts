@@ -2,7 +2,7 @@
 import { auditChange } from "../../audit/index.ts";
 import { equalBytes } from "../../crypto/digest.ts";
 import { peerIdentity } from "../../crypto/peer-name.ts";
-import { withDeal } from "../../dealing/held-deal.ts";
+import { closedDealChange, withDeal } from "../../dealing/held-deal.ts";
 import { CLOCK_SKEW_MS } from "../../identity/constants.ts";
 import type { Change } from "../../storage/index.ts";
 import { EMPTY_DIGEST } from "../../tokens/chain.ts";
@@ -80,8 +80,10 @@ export async function advance(
     if (record.state !== from) {
       throw new IntercloudError("WRONG_STATE", "conflict", `the deposit is ${record.state} here, not ${from}`);
     }
-    const { tokenId } = terms;
+    const { tokenId, manifest } = terms;
     const events = [kind].flat().map((kind) => auditChange({ kind, tokenId }));
-    await provider.store.commit([depositChange(tokenId, change(record)), ...also, ...events]);
+    // Once we have signed, others may have sealed it: the deal ends with the deposit only, whatever its own time is.
+    const closed = from === "bound" ? [closedDealChange(manifest.dealId)] : [];
+    await provider.store.commit([depositChange(tokenId, change(record)), ...also, ...events, ...closed]);
   });
 }

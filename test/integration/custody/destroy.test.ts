@@ -7,7 +7,7 @@ import { CUSTODY_PROTOCOL } from "../../../protocols/custody/constants.ts";
 import { encodeDestroyed, readDestroyed, readReceipts } from "../../../protocols/custody/destroyed.ts";
 import { destroyRequestDigest, signReceipt } from "../../../protocols/custody/receipt.ts";
 import { depositChange, loadDeposit } from "../../../protocols/custody/server/deposit-record.ts";
-import { custodyHandlers, sweepDeposits } from "../../../protocols/custody/server/index.ts";
+import { custodyHandlers, settleCustody, sweepDeposits } from "../../../protocols/custody/server/index.ts";
 import {
   createDealKeeper,
   DEAL_LIFETIME_MS,
@@ -498,6 +498,8 @@ test("a deposit that failed while it was sealed leaves no receipt: there was not
   await turnInto(4, (honest) => ({ ...honest, asks: { ...honest.asks, seal } }));
   await expect(world.put(MESSAGE)).rejects.toMatchObject({ code: "NOT_ENOUGH_PROVIDERS" });
   expect(sealed).toBe(1);
+  // Until then each remembers to tell the others.
+  for (const { custody } of world.providers) await settleCustody(custody, new AbortController().signal);
   for (const provider of world.providers) {
     expect(left(provider)).toEqual([]);
     expect([...provider.store.records.keys()].filter((key) => key.startsWith("destroyed/"))).toEqual([]);

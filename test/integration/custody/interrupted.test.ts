@@ -4,7 +4,12 @@ import { retrieve } from "../../../protocols/custody/client/index.ts";
 import { makeOffer } from "../../../protocols/custody/client/offer.ts";
 import { CUSTODY_PROTOCOL } from "../../../protocols/custody/constants.ts";
 import { burnDeposit, ciphertextName, loadDeposit } from "../../../protocols/custody/server/deposit-record.ts";
-import { custodyHandlers, sweepDeposits } from "../../../protocols/custody/server/index.ts";
+import {
+  type CustodyProvider,
+  custodyHandlers,
+  settleCustody,
+  sweepDeposits,
+} from "../../../protocols/custody/server/index.ts";
 import { requestDeal } from "../../../protocols/dealing/client.ts";
 import { createDealKeeper, DEAL_LIFETIME_MS, DEALING_PROTOCOL, sweepDeals } from "../../../protocols/dealing/index.ts";
 import { checkManifest } from "../../../protocols/dealing/manifest.ts";
@@ -33,7 +38,7 @@ function left({ store }: WorldProvider): string[] {
 }
 
 /** As after `kill -9`: a new process on the same store. */
-async function restart(number: number, nowMs = Date.now()): Promise<void> {
+async function restart(number: number, nowMs = Date.now()): Promise<CustodyProvider> {
   const { peer, custody, store, agreementKey } = world.providers[number - 1]!;
   world.network.kill(peer);
   const clock: Clock = { ...systemClock, nowMs: () => Math.max(nowMs, Date.now()) };
@@ -46,6 +51,7 @@ async function restart(number: number, nowMs = Date.now()): Promise<void> {
   await transport.serve(DEALING_PROTOCOL, createDealKeeper({ peer, agreementKey, store, clock, keystream, isDealer }));
   await transport.serve(CUSTODY_PROTOCOL, custodyHandlers(started));
   world.network.revive(peer);
+  return started;
 }
 
 /** Time passes faster: at ten times the idle timeout of 5 s is over in half a second. */
@@ -72,7 +78,7 @@ function stall({ store }: WorldProvider): () => void {
 const later = () => Date.now() + DEAL_LIFETIME_MS + 60_000;
 
 test("a provider that restarts between its link and the seal still seals", async () => {
-  let restarted: Promise<void> | undefined;
+  let restarted: Promise<CustodyProvider> | undefined;
   const { tokenText } = await world
     .put(MESSAGE, {
       protocol: 2,
@@ -97,7 +103,10 @@ for (const route of ["chain", "fanout"] as const) {
       keepUserShare: async () => world.network.kill(userPeer),
     });
     await expect(putting).rejects.toMatchObject({ status: "unreachable" });
-    for (const { number } of world.providers) await restart(number, later());
+    const started: CustodyProvider[] = [];
+    for (const { number } of world.providers) started.push(await restart(number, later()));
+    // Each has signed its link, so each asks the others first whether the client had told them more.
+    for (const provider of started) await settleCustody(provider, new AbortController().signal);
     expect(world.providers.map(left)).toEqual([[], [], [], [], []]);
   });
 
