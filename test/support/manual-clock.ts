@@ -4,6 +4,8 @@ import type { Clock } from "../../protocols/wire/clock.ts";
 export interface ManualClock extends Clock {
   /** Moves time forward and runs what falls due, in order of time; lets pending promises settle in between. */
   advance(byMs: number): Promise<void>;
+  /** Moves time forward to the timer that falls due next and runs it. @returns false when none is armed. */
+  step(): boolean;
   /** How many timers are armed: a test asserts that nothing is left behind. */
   pending(): number;
 }
@@ -34,6 +36,14 @@ export function createManualClock(startMs = 1_700_000_000_000): ManualClock {
       const timer = { atMs: nowMs + Math.max(0, delayMs), order: order++, action };
       timers.add(timer);
       return () => void timers.delete(timer);
+    },
+    step() {
+      const timer = nextDue(Number.POSITIVE_INFINITY);
+      if (timer === undefined) return false;
+      timers.delete(timer);
+      nowMs = Math.max(nowMs, timer.atMs);
+      timer.action();
+      return true;
     },
     async advance(byMs) {
       const untilMs = nowMs + byMs;
