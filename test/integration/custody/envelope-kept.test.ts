@@ -12,7 +12,7 @@ import type { RetrieveWarning } from "../../../protocols/custody/client/index.ts
 import { CUSTODY_PROTOCOL, RESERVED_DISK_BYTES } from "../../../protocols/custody/constants.ts";
 import type { KeptEnvelope } from "../../../protocols/custody/kept-envelope.ts";
 import { envelopeName } from "../../../protocols/custody/server/deposit-record.ts";
-import { restoreAll, sweepDeposits } from "../../../protocols/custody/server/index.ts";
+import { restoreAll, settleCustody, sweepDeposits } from "../../../protocols/custody/server/index.ts";
 import { DEAL_LIFETIME_MS } from "../../../protocols/dealing/index.ts";
 import { sealEnvelope } from "../../../protocols/envelope/index.ts";
 import { identityOfKey, openSession, PURPOSES } from "../../../protocols/identity/index.ts";
@@ -459,7 +459,7 @@ test("a client that dies: what it gave is burnt at once, or when its deal is ove
   for (const { custody } of world.providers) await sweepDeposits(custody, true);
   expect(left()).toHaveLength(3); // all have signed for it: its owner may still close it
   const clock = { ...systemClock, nowMs: () => Date.now() + DEAL_LIFETIME_MS + 60_000 };
-  for (const { custody } of world.providers) await sweepDeposits({ ...custody, clock }, false);
+  for (const { custody } of world.providers) await settleCustody({ ...custody, clock }, new AbortController().signal);
   expect(left()).toEqual([]);
 
   provider(1).store.files.set(envelopeName(randomBytes(32)), message);

@@ -179,7 +179,10 @@ function livingBody(life: Life, body: IncomingBody, label: string): IncomingBody
 /** What a commit changes, without ids: the same words in each run. */
 function kindsOf(changes: readonly Change[]): string {
   return changes
-    .map((change) => (change.kind === "append" ? "event" : `${change.kind} ${kindOf(change.key)}`))
+    .map((change) => {
+      if (change.kind === "append") return "event";
+      return `${change.kind} ${kindOf(change.kind === "body" ? change.name : change.key)}`;
+    })
     .join(", ");
 }
 

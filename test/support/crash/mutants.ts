@@ -42,9 +42,9 @@ function forgetting(store: Store, disk: MemoryStore, life: Life): Store {
       const events = disk.events.length;
       await store.commit(changes);
       const undoThis = () => {
-        for (const [key, value] of before) {
-          if (value === undefined) disk.records.delete(key);
-          else disk.records.set(key, value);
+        for (const [kept, key, value] of before) {
+          if (value === undefined) kept.delete(key);
+          else kept.set(key, value);
         }
         disk.events.length = events;
       };
@@ -56,8 +56,9 @@ function forgetting(store: Store, disk: MemoryStore, life: Life): Store {
   };
 }
 
-function beforeOf(disk: MemoryStore, { key }: Exclude<Change, { kind: "append" }>) {
-  return [key, disk.records.get(key)] as const;
+function beforeOf(disk: MemoryStore, change: Exclude<Change, { kind: "append" }>) {
+  const [kept, key] = change.kind === "body" ? [disk.files, change.name] : [disk.records, change.key];
+  return [kept, key, kept.get(key)] as const;
 }
 
 /** Says that a body is gone before it is: a kill brings it back. */
