@@ -97,8 +97,8 @@ export function createClientStock(parts: ClientStockParts) {
   return {
     asSeen,
     /**
-     * Begins to fill it behind a deposit of so many bytes that may have taken a deal of it. That it could not be filled is no error: the
-     * next deposit tries again.
+     * Begins to fill it behind a deposit of so many bytes that may have taken a deal of it, when half of it is used. That it could not be
+     * filled is no error: the next deposit tries again.
      */
     refill(lengthBytes: number, signal: AbortSignal): void {
       if (size === 0 || refilling !== undefined) return;
@@ -106,7 +106,8 @@ export function createClientStock(parts: ClientStockParts) {
       const done = terms()
         .then(async (wanted) => {
           const took = wanted.lengthBytes === layeredBytes(lengthBytes);
-          if (took) await fill(AbortSignal.any([signal, stopping.signal]));
+          const left = took ? (await fittingDeals({ directory, stock }, wanted)).length : size;
+          if (left <= size / 2) await fill(AbortSignal.any([signal, stopping.signal]));
         })
         .catch(() => {})
         .finally(() => {

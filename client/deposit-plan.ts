@@ -13,7 +13,8 @@ export interface DepositSettings {
   /** How many providers keep the ciphertext. */
   readonly copies: number;
   readonly protocol: 1 | 2 | 3;
-  readonly route: Route;
+  /** By default as the length of the message wants it. */
+  readonly route?: Route | undefined;
   /** The name of the provider to take as home; the first of the federation file that answers by default. */
   readonly home?: string | undefined;
   /** Who makes the deal: the name of a dealer, or "self"; any dealer of the federation by default. */
@@ -45,7 +46,7 @@ export function withDefaults(chosen: DepositChoice, knownProviders: number): Dep
     threshold: chosen.threshold ?? Math.floor(providers / 2) + 1,
     copies: chosen.copies ?? Math.min(DEFAULT_COPIES, providers),
     protocol: chosen.protocol ?? 3,
-    route: chosen.route ?? "chain",
+    route: chosen.route,
     ...{ home, dealer: chosen.dealer },
   };
 }

@@ -11,7 +11,7 @@ import { type AgreementKey, agreementKeyFromSeed, deriveKey } from "../protocols
 import { openSealed, sealTo } from "../protocols/crypto/sealed-box.ts";
 import type { FreshDeal } from "../protocols/dealing/client.ts";
 import { MAX_MANIFEST_BYTES } from "../protocols/dealing/constants.ts";
-import { checkManifest } from "../protocols/dealing/manifest.ts";
+import { checkManifest, type Manifest } from "../protocols/dealing/manifest.ts";
 import { type DealStock, isStockable, type StockedDeal } from "../protocols/dealing/stock.ts";
 import { SEED_BYTES } from "../protocols/rounds/share.ts";
 import type { Clock } from "../protocols/wire/clock.ts";
@@ -50,6 +50,19 @@ export function fileStock({ directory, identitySeed, size, clock, entropy, onDam
     }
   }
 
+  /** What is in a file never changes, so it is opened once to look at it, and once to take it. */
+  const seen = new Map<string, Manifest>();
+
+  async function look(name: string): Promise<Manifest | undefined> {
+    const known = seen.get(name);
+    if (known !== undefined) return known;
+    const deal = await read(name);
+    if (deal === undefined) return undefined;
+    deal.userSeed.fill(0);
+    seen.set(name, deal.manifest);
+    return deal.manifest;
+  }
+
   async function take(name: string): Promise<FreshDeal | undefined> {
     const deal = await read(name);
     if (deal === undefined) return undefined;
@@ -69,11 +82,11 @@ export function fileStock({ directory, identitySeed, size, clock, entropy, onDam
     size,
     async deals() {
       const found: StockedDeal[] = [];
-      for (const name of await namesIn(directory, onDamaged)) {
-        const deal = await read(name);
-        if (deal === undefined) continue;
-        deal.userSeed.fill(0);
-        const { manifest } = deal;
+      const names = await namesIn(directory, onDamaged);
+      for (const name of seen.keys()) if (!names.includes(name)) seen.delete(name);
+      for (const name of names) {
+        const manifest = await look(name);
+        if (manifest === undefined) continue;
         if (isStockable(manifest, clock.nowMs())) found.push({ manifest, take: () => take(name) });
         else await rm(path.join(directory, name), { force: true });
       }

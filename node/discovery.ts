@@ -35,6 +35,12 @@ const PUBLISH_CHECK_MS = 5_000;
 /** Announcements wait in memory, 100 bytes each; what does not fit is announced at the next start. */
 const MAX_WAITING = 10_000;
 const ANNOUNCE_TRIES = 5;
+/**
+ * An announcement has every node answer several questions. It is a hint that nobody waits for, so we rest for so many times as long as it
+ * took, and a node that keeps many deposits a second has time for them.
+ */
+const ANNOUNCE_REST = 20;
+const MAX_ANNOUNCE_PAUSE_MS = 10_000;
 /** Between two old entries that are announced again at start: 20 a second leave the network and us idle. */
 const REANNOUNCE_PAUSE_MS = 50;
 
@@ -134,8 +140,11 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
         continue;
       }
       const [name, cid] = next;
+      const begunAtMs = clock.nowMs();
       await persist(ANNOUNCE_TRIES, (either) => provide(cid, either));
       waiting.delete(name);
+      const tookMs = clock.nowMs() - begunAtMs;
+      await pause(clock, Math.min(REANNOUNCE_PAUSE_MS + ANNOUNCE_REST * tookMs, MAX_ANNOUNCE_PAUSE_MS), signal);
     }
   }
 

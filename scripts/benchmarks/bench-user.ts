@@ -16,11 +16,11 @@ import { createSmallOperations } from "./small-operations.ts";
 import type { Task, TaskResult, TransferTask } from "./tasks.ts";
 
 const home = await openHome(process.argv[2] ?? "");
-const { identityKey, federation, settings, shares, spoolDirectory } = home;
+const { identityKey, federation, settings, shares, spoolDirectory, stock } = home;
 const transport = await connect(federation);
 const directory = directoryOf(federation);
 const client = createClient({
-  ...{ identityKey, settings, shares, spoolDirectory, directory, clock: systemClock, entropy: systemEntropy },
+  ...{ identityKey, settings, shares, spoolDirectory, stock, directory, clock: systemClock, entropy: systemEntropy },
   connect: async () => transport,
 });
 const providers = [...directory.providers];

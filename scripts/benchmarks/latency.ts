@@ -17,8 +17,13 @@ export async function latencyBench(): Promise<Row[]> {
   const rows: Row[] = [];
   for (const shape of SHAPES) {
     const { providers, threshold } = shape;
-    const testnet = await startMeasuredTestnet(`latency-${providers}`, { ...shape, roundTripMs: ROUND_TRIP_MS });
+    const testnet = await startMeasuredTestnet(`latency-${providers}`, {
+      ...shape,
+      roundTripMs: ROUND_TRIP_MS,
+      stock: 64,
+    });
     const one = (action: RateTask["action"], count: number) => testnet.run({ action, count, inFlight: 1 });
+    await one("fill-stock", 1);
     // connections, code and disks are warm afterwards
     await one("deposit-keys", 5);
     await one("retrieve-keys", 5);
@@ -27,6 +32,7 @@ export async function latencyBench(): Promise<Row[]> {
       ["deposit-keys", "deposit"],
       ["retrieve-keys", "retrieve"],
     ] as const) {
+      if (action === "deposit-keys") await one("fill-stock", 1);
       const latencyMs = p50(await one(action, ROUNDS));
       say(
         `n=${providers} t=${threshold}: ${name} ${latencyMs.toFixed(0)} ms, a round trip ${roundTripMs.toFixed(1)} ms`,

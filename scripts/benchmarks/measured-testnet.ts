@@ -1,6 +1,6 @@
 /** A testnet of the product's nodes and dealer, and a user, each in a process of its own, that can also forward only. */
 import { type ChildProcess, fork } from "node:child_process";
-import { mkdir, readdir, rm, truncate, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { createTestnet } from "../../testnet/create.ts";
@@ -58,6 +58,8 @@ export interface MeasuredShape {
   /** n and t; 5 and 3 by default. */
   readonly providers?: number;
   readonly threshold?: number;
+  /** Deals that the user's home keeps in stock; none by default. */
+  readonly stock?: number;
   /** Of every link between two peers; none is added by default. */
   readonly roundTripMs?: number;
 }
@@ -65,7 +67,7 @@ export interface MeasuredShape {
 /** It is ended, and its files are removed, when the benchmark ends. */
 export async function startMeasuredTestnet(
   name: string,
-  { providers = 5, threshold = 3, roundTripMs = 0 }: MeasuredShape = {},
+  { providers = 5, threshold = 3, roundTripMs = 0, stock = 0 }: MeasuredShape = {},
 ): Promise<MeasuredTestnet> {
   const directory = await benchDirectory(name);
   const testnetDirectory = path.join(directory, "testnet");
@@ -74,6 +76,7 @@ export async function startMeasuredTestnet(
   atEnd(async () => void (await stopPeers(testnet, testnet.plan.peers)));
   const listens = roundTripMs > 0 ? await delayAll(testnet, roundTripMs / 2) : new Map<string, number>();
   await startPeers(testnet, testnet.plan.peers, { program: benchPeer(listens) });
+  await setStock(clientHome(testnetDirectory), stock);
   const user = await startUser(clientHome(testnetDirectory));
   return {
     pids: await pidsOf(testnet, user),
@@ -91,6 +94,12 @@ export async function startMeasuredTestnet(
       }
     },
   };
+}
+
+async function setStock(home: string, stock: number): Promise<void> {
+  const file = path.join(home, "config.json");
+  const config = JSON.parse(await readFile(file, "utf8")) as object;
+  await writeFile(file, JSON.stringify({ ...config, stock }));
 }
 
 /** Puts a relay at the address of each peer, and the peer behind it. @returns where each peer is to listen. */

@@ -58,6 +58,8 @@ export function createSmallOperations(options: SmallOperationsOptions) {
       await each([...providers, ...providers.slice(0, 3)]);
       await each(providers.slice(0, threshold));
     },
+    /** Deals for the next deposits: as many as the stock holds. */
+    "fill-stock": () => client.stock.fill(),
     async hello() {
       await transport.ask(providers[1] as PeerName, CUSTODY_PROTOCOL, "hello", {}, { timeoutMs: 10_000 });
     },

@@ -15,7 +15,7 @@ export interface TransferTask {
 
 /** Many small operations: deposits of a key, retrievals of what was deposited last, or the empty request-responses of either. */
 export interface RateTask {
-  readonly action: "deposit-keys" | "retrieve-keys" | "ask-as-deposit" | "ask-as-retrieve" | "hello";
+  readonly action: "deposit-keys" | "retrieve-keys" | "ask-as-deposit" | "ask-as-retrieve" | "hello" | "fill-stock";
   readonly count: number;
   /** How many at once; with `perSecond`, how many at most before the next ones are refused. */
   readonly inFlight: number;

@@ -16,7 +16,7 @@ import { IntercloudError, RemoteError } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
 import type { PeerName } from "../../wire/transport.ts";
 import { abortOn } from "../abort-on.ts";
-import { ASK_TIMEOUT_MS, CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS, SEAL_TIMEOUT_MS } from "../constants.ts";
+import { ASK_TIMEOUT_MS, CUSTODY_PROTOCOL, MAX_SHORT_BYTES, OPEN_TIMEOUT_MS, SEAL_TIMEOUT_MS } from "../constants.ts";
 import { chainExpectation } from "../deposit-terms.ts";
 import type { KeptEnvelope } from "../kept-envelope.ts";
 import { bindAnswerShape, chainShape } from "../messages.ts";
@@ -31,7 +31,7 @@ import { giveEnvelope } from "./give-envelope.ts";
 import { needAll } from "./need-all.ts";
 import { makeOffer, type Offer } from "./offer.ts";
 import { checkedBoxes } from "./own-shares.ts";
-import { isShort, type Poured, place } from "./place.ts";
+import { isShort, isShortRound, type Poured, place } from "./place.ts";
 import { fittingDeals, type TakenDeal, takeDeal } from "./stock.ts";
 import { type CustodyUser, signedRequest } from "./user.ts";
 
@@ -50,7 +50,8 @@ export interface DepositOptions {
   readonly envelope?: (tokenText: string) => AsyncIterable<Uint8Array>;
   /** In Protocol 1 the source should be sealed to the owner: whoever has its key needs one keeper only. */
   readonly protocol: Token["protocol"];
-  readonly route: Route;
+  /** By default fanout for what is short, which takes fewer round trips, and chain for the rest. */
+  readonly route?: Route | undefined;
   /** n and t. */
   readonly providers: number;
   readonly threshold: number;
@@ -72,6 +73,10 @@ export interface DepositOptions {
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: DepositProgress) => void;
 }
+
+/** A provider that takes longer than this to answer the first message would hold up the deposit: others are asked for. */
+const UNTRIED_TIMEOUT_MS = 3_000;
+const UNTRIED_FAILURES: ReadonlySet<string> = new Set(["NOT_ENOUGH_PROVIDERS", "NO_ROOM"]);
 
 export interface DepositProgress {
   readonly phase: "hashing" | "dealing" | "pouring" | "sealing";
@@ -98,7 +103,11 @@ export async function deposit(user: CustodyUser, options: DepositOptions): Promi
   const lengthBytes = layeredBytes(options.source.lengthBytes);
   const stocked = await fittingDeals(user, { ...options, lengthBytes });
   const rosters = stocked.map(({ manifest }) => providersOf(manifest));
-  const peers = await chooseProviders(user, options.candidates, options.providers, signal, rosters);
+  const choose = () => chooseProviders(user, options.candidates, options.providers, signal, rosters);
+  const route = options.route ?? (lengthBytes <= MAX_SHORT_BYTES ? "fanout" : "chain");
+  // The first message of a short deposit shows who is there as well as a question would, and a deal in stock costs nobody much.
+  let isUntried = isShortRound(route, lengthBytes) && rosters.length > 0;
+  let peers = isUntried ? rosters[0]! : await choose();
   const salt = user.entropy(MESSAGE_SALT_BYTES);
   let deal: TakenDeal | undefined;
   const nextDeal = async (either: AbortSignal) => {
@@ -115,20 +124,27 @@ export async function deposit(user: CustodyUser, options: DepositOptions): Promi
     const digest = messageDigest(salt, options.source.lengthBytes, blockDigests);
     let fresh = first;
     const tell = async () => {
-      const made = makeOffer(user, options, fresh, digest);
+      const made = makeOffer(user, { ...options, route }, fresh, digest);
       offer = made;
       const message = layered(options, salt, blockDigests, signal);
       const pour = isShort(made.terms)
-        ? await place(user, made, fresh, message, signal)
+        ? await place(user, made, fresh, message, {
+            signal,
+            timeoutMs: isUntried ? UNTRIED_TIMEOUT_MS : ASK_TIMEOUT_MS,
+          })
         : await bind(user, options, made, fresh, message, signal);
       return { ...made, pour };
     };
-    let told = await unlessStale(fresh, tell(), signal);
+    let told = await unlessStale(fresh, tell(), isUntried, signal);
     while (told === undefined) {
       fresh.userSeed.fill(0);
-      await abandon(user, peers, fresh.manifest.dealId, offer?.terms.tokenId ?? null);
+      const givenUp = abandon(user, peers, fresh.manifest.dealId, offer?.terms.tokenId ?? null);
+      // who is away must not hold us up any longer
+      if (isUntried) peers = await choose();
+      else await givenUp;
+      isUntried = false;
       fresh = await nextDeal(signal);
-      told = await unlessStale(fresh, tell(), signal);
+      told = await unlessStale(fresh, tell(), isUntried, signal);
     }
     const { terms, pour } = told;
     const { tokenId, token } = terms;
@@ -162,11 +178,21 @@ async function hashMessage(options: DepositOptions, salt: Uint8Array, signal: Ab
   return await hashBlocks(salt, source.lengthBytes, watched);
 }
 
-/** Undefined when the deal was in stock and a provider does not have its part of it any more: another deal may do. */
-async function unlessStale<T>({ isStocked }: TakenDeal, sent: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+/**
+ * Undefined when the deal was in stock and a provider does not have its part of it any more: another deal may do; also when nobody was
+ * asked before whether it is there, and somebody is not, or has no room.
+ */
+async function unlessStale<T>(
+  { isStocked }: TakenDeal,
+  sent: Promise<T>,
+  isUntried: boolean,
+  signal: AbortSignal,
+): Promise<T | undefined> {
   try {
     return await sent;
   } catch (error) {
+    if (isUntried && !signal.aborted && error instanceof IntercloudError && UNTRIED_FAILURES.has(error.code))
+      return undefined;
     const answer = error instanceof IntercloudError && error.code === "NOT_ENOUGH_PROVIDERS" ? error.cause : error;
     const isStale = answer instanceof RemoteError && (answer.status === "not-found" || answer.status === "conflict");
     if (isStocked && isStale && !signal.aborted) return undefined;

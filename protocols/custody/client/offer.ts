@@ -4,7 +4,7 @@ import type { FreshDeal } from "../../dealing/client.ts";
 import { isSelfDealt, manifestDigest } from "../../dealing/manifest.ts";
 import { checkKeptRequest } from "../../identity/request.ts";
 import { NONCE_BYTES } from "../../rounds/constants.ts";
-import { descriptorHash, encodeDescriptor } from "../../rounds/descriptor.ts";
+import { descriptorHash, encodeDescriptor, type Route } from "../../rounds/descriptor.ts";
 import { maskKey } from "../../rounds/masks.ts";
 import { encodeToken, tokenIdOf } from "../../tokens/token.ts";
 import { REQUEST_LIFETIME_MS } from "../constants.ts";
@@ -21,7 +21,12 @@ export interface Offer {
 }
 
 /** @param digest the message digest */
-export function makeOffer(user: CustodyUser, options: DepositOptions, deal: FreshDeal, digest: Uint8Array): Offer {
+export function makeOffer(
+  user: CustodyUser,
+  options: DepositOptions & { readonly route: Route },
+  deal: FreshDeal,
+  digest: Uint8Array,
+): Offer {
   const { manifest, manifestBytes } = deal;
   const roster = manifest.shares.slice(0, -1);
   const nowMs = user.clock.nowMs();

@@ -4,13 +4,13 @@
  */
 import { bodyDigest } from "../../crypto/block-digest.ts";
 import type { FreshDeal } from "../../dealing/client.ts";
-import { coefficientOf } from "../../rounds/descriptor.ts";
+import { coefficientOf, type Route } from "../../rounds/descriptor.ts";
 import { layer } from "../../rounds/layer.ts";
 import { whole } from "../../rounds/whole.ts";
 import { statementDigest } from "../../tokens/link.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
-import { ASK_TIMEOUT_MS, MAX_SHORT_BYTES, SEAL_TIMEOUT_MS } from "../constants.ts";
+import { MAX_SHORT_BYTES, SEAL_TIMEOUT_MS } from "../constants.ts";
 import { type DepositTerms, keepers } from "../deposit-terms.ts";
 import { fanoutStatements } from "../fanout-statements.ts";
 import { linkAnswerShape, placeAnswerShape } from "../messages.ts";
@@ -27,7 +27,12 @@ export interface Poured {
 }
 
 export function isShort({ token, descriptor }: DepositTerms): boolean {
-  return token.route === "fanout" && descriptor.lengthBytes <= MAX_SHORT_BYTES;
+  return isShortRound(token.route, descriptor.lengthBytes);
+}
+
+/** @param lengthBytes of what is layered */
+export function isShortRound(route: Route, lengthBytes: number): boolean {
+  return route === "fanout" && lengthBytes <= MAX_SHORT_BYTES;
 }
 
 /** Everybody is told; what is returned has everybody sign. @param message what is layered, all of it */
@@ -36,7 +41,7 @@ export async function place(
   { terms, request, manifest, maskKeys }: Offer,
   deal: FreshDeal,
   message: AsyncIterable<Uint8Array>,
-  signal: AbortSignal,
+  { signal, timeoutMs }: { readonly signal: AbortSignal; readonly timeoutMs: number },
 ): Promise<(signal: AbortSignal) => Promise<Poured>> {
   const { roster, tokenId } = terms;
   const point = roster.length + 1;
@@ -49,7 +54,7 @@ export async function place(
   const placed = await needAll(
     ...([user, terms, "place"] as const),
     (peer) => ({ request, manifest, masked: keeping.includes(peer) ? masked : null }),
-    { timeoutMs: ASK_TIMEOUT_MS, signal },
+    { timeoutMs, signal },
   );
   const parts = roster.map((peer) => parseShape(placeAnswerShape, placed.get(peer), "place"));
   const digestsOut = parts.map(({ digestOut }) => digestOut);

@@ -12,8 +12,9 @@ import { RESERVED_DISK_BYTES } from "../constants.ts";
 import { mayDeal } from "../dealers.ts";
 import { type DepositTerms, keepers, readTerms } from "../deposit-terms.ts";
 import { bindShape } from "../messages.ts";
-import { type DepositRecord, depositChange, ownedTokens } from "./deposit-record.ts";
+import { type DepositRecord, depositChange } from "./deposit-record.ts";
 import { ownBox } from "./own-box.ts";
+import { letIn } from "./owner-usage.ts";
 import type { CustodyProvider } from "./provider.ts";
 
 export async function bind(provider: CustodyProvider, body: CborValue, context: Context): Promise<CborValue> {
@@ -108,15 +109,8 @@ function requireSize({ limits }: CustodyProvider, { token }: DepositTerms): void
 
 /** @throws IntercloudError OVER_QUOTA, DISK_FULL. */
 export async function requireRoom(provider: CustodyProvider, owner: string, ciphertextBytes: number): Promise<void> {
-  if ((await quotaLeft(provider, owner)) < ciphertextBytes) throw overQuota(provider);
+  if (!(await letIn(provider, owner, ciphertextBytes))) throw overQuota(provider);
   await requireFree(provider, ciphertextBytes);
-}
-
-/** How many bytes more the owner may have here; negative when it has too much. What is not sealed yet does not count. */
-export async function quotaLeft({ limits, store }: CustodyProvider, owner: string): Promise<number> {
-  let leftBytes = limits.maxOwnerBytes;
-  for await (const [, storedBytes] of ownedTokens(store, owner)) leftBytes -= storedBytes;
-  return leftBytes;
 }
 
 export function overQuota({ limits }: CustodyProvider): IntercloudError {

@@ -14,8 +14,9 @@ import { isSameEnvelope, type KeptEnvelope, requireForm } from "../kept-envelope
 import { closingContentShape, sealShape } from "../messages.ts";
 import { chainDigest } from "../proof.ts";
 import { requireBoxes } from "../share-boxes.ts";
-import { overQuota, quotaLeft } from "./bind.ts";
+import { overQuota } from "./bind.ts";
 import { type DepositRecord, depositChange, loadDeposit, ownerIndexChange, type Received } from "./deposit-record.ts";
+import { letIn } from "./owner-usage.ts";
 import type { CustodyProvider } from "./provider.ts";
 
 export async function seal(provider: CustodyProvider, body: CborValue): Promise<CborValue> {
@@ -78,7 +79,7 @@ async function commitSeal(
   }
   if (keepers(terms).includes(self)) requireEnvelope(terms, self, record.envelope, envelope);
   // Looked at before it came, too; but several may have come at once.
-  if (record.envelope !== null && (await quotaLeft(provider, terms.token.owner)) < record.storedBytes) {
+  if (record.envelope !== null && !(await letIn(provider, terms.token.owner, record.envelope.lengthBytes))) {
     throw overQuota(provider);
   }
   // In the fanout route nothing but home's word says what the sum is: it must have given the same word to everybody.
