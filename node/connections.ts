@@ -7,9 +7,9 @@ import { multiaddr } from "@multiformats/multiaddr";
 import type { Entropy } from "../protocols/crypto/entropy.ts";
 import type { Clock } from "../protocols/wire/clock.ts";
 import type { Host } from "../protocols/wire/libp2p-host.ts";
+import { jittered, pause, withDeadline } from "../protocols/wire/pause.ts";
 import type { PeerName } from "../protocols/wire/transport.ts";
 import type { NodeAddressBook } from "./address-book.ts";
-import { jittered, pause, withDeadline } from "./pause.ts";
 
 /** A connection costs both sides a few milliseconds of a core: few at a time leaves room for the real work. */
 const PARALLEL_DIALS = 4;

@@ -9,10 +9,10 @@ import { digestOf } from "../protocols/crypto/digest.ts";
 import type { Entropy } from "../protocols/crypto/entropy.ts";
 import type { Clock } from "../protocols/wire/clock.ts";
 import { IntercloudError } from "../protocols/wire/errors.ts";
+import { jittered, pause, withDeadline } from "../protocols/wire/pause.ts";
 import type { PeerName } from "../protocols/wire/transport.ts";
 import type { NodeAddressBook } from "./address-book.ts";
 import { type Dht, nodeRecordKey } from "./dht.ts";
-import { jittered, pause, withDeadline } from "./pause.ts";
 
 const SHA2_256 = 0x12;
 

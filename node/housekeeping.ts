@@ -5,10 +5,10 @@ import { settleCustody, sweepDeposits } from "../protocols/custody/server/index.
 import type { CustodyProvider } from "../protocols/custody/server/provider.ts";
 import { sweepDeals, type Unbound } from "../protocols/dealing/index.ts";
 import type { Clock } from "../protocols/wire/clock.ts";
+import { pause } from "../protocols/wire/pause.ts";
 import type { Log } from "../runtime/log.ts";
 import type { NodeConfig } from "./config.ts";
 import type { NodeEvents } from "./events.ts";
-import { pause } from "./pause.ts";
 import type { OpenStore } from "./store/index.ts";
 
 /** Rewriting all records takes the disk from the real work: never more than this part of the time. */

@@ -78,9 +78,12 @@ export const MAX_SHORT_BYTES = 64 * 1024;
 /** From the owner's message to a provider until the parts of all others have come there: they are on their way already. */
 export const PARTS_TIMEOUT_MS = 10_000;
 
-/** Short deposits that are under way at a provider, and bytes in them; 256 users at once with the longest of them. */
-export const MAX_SHORT_DEPOSITS = 4096;
-export const MAX_SHORT_DEPOSIT_BYTES = 256 * 1024 * 1024;
+/**
+ * Short deposits that are under way at a provider, and bytes in them: a few seconds of work. More than it can do in time would end
+ * in timeouts, and then in nothing at all.
+ */
+export const MAX_SHORT_DEPOSITS = 512;
+export const MAX_SHORT_DEPOSIT_BYTES = 64 * 1024 * 1024;
 /** Of these, what one other provider may have sent before the owner's message came. */
 export const MAX_EARLY_BYTES = 16 * 1024 * 1024;
 /** From the owner's first message to its second; both sides time out before. */

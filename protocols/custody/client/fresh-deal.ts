@@ -2,6 +2,7 @@
 import { type FreshDeal, requestDeal } from "../../dealing/client.ts";
 import type { Recipient } from "../../dealing/hand-out.ts";
 import { IntercloudError, type Status } from "../../wire/errors.ts";
+import { pause } from "../../wire/pause.ts";
 import type { PeerName } from "../../wire/transport.ts";
 import { dealFailure } from "./deposit-failure.ts";
 import { agreementKeyOf, type CustodyUser } from "./user.ts";
@@ -21,9 +22,26 @@ export interface FreshDealOptions {
   readonly onProgress?: (dealtBytes: number) => void;
 }
 
-/** Tries the dealers in turn; the next one is asked when one is away or busy. */
+/** Dealers that are busy are asked again for so long: they make as many deals at a time as they can, and soon others. */
+const BUSY_PATIENCE_MS = 10_000;
+
+/** Tries the dealers in turn; the next one is asked when one is away or busy, and all of them again when one of them is only busy. */
 export async function freshDeal(user: CustodyUser, options: FreshDealOptions): Promise<FreshDeal> {
   if (options.dealer === "self") return await selfDeal(user, options);
+  const giveUpAtMs = user.clock.nowMs() + BUSY_PATIENCE_MS;
+  for (;;) {
+    try {
+      return await askDealers(user, options);
+    } catch (error) {
+      const retryAfterMs = busyForMs(error);
+      if (retryAfterMs === undefined || user.clock.nowMs() + retryAfterMs > giveUpAtMs) throw error;
+      await pause(user.clock, retryAfterMs, options.signal);
+      options.signal.throwIfAborted();
+    }
+  }
+}
+
+async function askDealers(user: CustodyUser, options: FreshDealOptions): Promise<FreshDeal> {
   const { transport, session, clock, entropy } = user;
   const dealers = dealersFor(user, options.dealer);
   let last: unknown;
@@ -37,6 +55,12 @@ export async function freshDeal(user: CustodyUser, options: FreshDealOptions): P
     }
   }
   throw dealFailure(user, { dealers, roster: options.providers }, last);
+}
+
+/** When the last dealer that was asked has said that it is busy. */
+function busyForMs(error: unknown): number | undefined {
+  const answer = error instanceof IntercloudError ? error.cause : undefined;
+  return answer instanceof IntercloudError && answer.status === "busy" ? answer.details.retryAfterMs : undefined;
 }
 
 /** The dealers that may be asked. */

@@ -1,13 +1,16 @@
 /** A short deposit by fanout: three messages to each provider, all keepers add up for themselves, and nothing is kept when one lies. */
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { freshDeal } from "../../../protocols/custody/client/fresh-deal.ts";
 import { CUSTODY_PROTOCOL, MAX_SHORT_BYTES } from "../../../protocols/custody/constants.ts";
 import { ciphertextName, loadDeposit } from "../../../protocols/custody/server/deposit-record.ts";
 import { custodyHandlers } from "../../../protocols/custody/server/index.ts";
 import { createDealKeeper, DEALING_PROTOCOL } from "../../../protocols/dealing/index.ts";
+import type { StockedDeal } from "../../../protocols/dealing/stock.ts";
 import { decodeLink, readKeeping, signKeeping } from "../../../protocols/tokens/link.ts";
 import { layeredBytes } from "../../../protocols/tokens/message.ts";
 import { parseTokenText } from "../../../protocols/tokens/token-text.ts";
 import { type CborValue, decodeCanonical } from "../../../protocols/wire/codec.ts";
+import { IntercloudError } from "../../../protocols/wire/errors.ts";
 import type { Handlers, Transport } from "../../../protocols/wire/transport.ts";
 import { systemClock } from "../../../runtime/clock.ts";
 import { bytesOf, errorOf } from "../../support/bytes.ts";
@@ -243,4 +246,55 @@ test("after the deposit a provider has nothing of it in its memory, and the same
     { timeoutMs: 2_000 },
   );
   expect(await errorOf(again)).toMatchObject({ status: "refused" });
+});
+
+test("a dealer that is busy is asked again until it has time, and not for ever", async () => {
+  const { transport } = world.user;
+  let dealsAsked = 0;
+  const busyFor = (times: number, retryAfterMs: number) => ({
+    ...world.user,
+    transport: {
+      ...transport,
+      ask: ((to, protocol, method, body, options) => {
+        if (method !== "deal-short" || ++dealsAsked > times) return transport.ask(to, protocol, method, body, options);
+        throw new IntercloudError("BUSY", "busy", "many deals", { retryAfterMs });
+      }) as Transport["ask"],
+    },
+  });
+  await world.put(MESSAGE, { route: "fanout" }, busyFor(3, 10));
+  expect(dealsAsked).toBe(4);
+  dealsAsked = 0;
+  const never = world.put(MESSAGE, { route: "fanout" }, busyFor(100, 60_000));
+  expect(await errorOf(never)).toMatchObject({ code: "NO_DEAL", status: "unreachable" });
+  expect(dealsAsked).toBe(1);
+});
+
+test("from a deal in stock nobody is asked before whether it is there; who is away costs a deal and no deposit", async () => {
+  const options = { route: "fanout", threshold: 2, providers: 3, copies: 2 } as const;
+  const deals: StockedDeal[] = [];
+  const stock = { size: 2, deals: async () => [...deals], keep: async () => {} };
+  const user = { ...world.user, stock };
+  const peers = world.user.directory.providers;
+  for (const roster of [peers.slice(0, 3), peers.slice(0, 3)]) {
+    const signal = new AbortController().signal;
+    const lengthBytes = layeredBytes(MESSAGE.length);
+    const deal = await freshDeal(world.user, { providers: roster, threshold: 2, lengthBytes, signal });
+    const stocked: StockedDeal = {
+      manifest: deal.manifest,
+      async take() {
+        deals.splice(deals.indexOf(stocked), 1);
+        return deal;
+      },
+    };
+    deals.push(stocked);
+  }
+  asked.length = 0;
+  await world.put(MESSAGE, options, user);
+  expect(new Set(asked.map(({ method }) => method))).toEqual(new Set(["place", "place-part", "link", "seal"]));
+  world.kill(2);
+  const { tokenText, token } = await world.put(MESSAGE, options, user);
+  expect(deals).toHaveLength(0);
+  expect(token.providers).toBe(3);
+  world.revive(2);
+  expect(await world.get(tokenText)).toEqual(MESSAGE);
 });

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { jittered, pause, withDeadline } from "../../../node/pause.ts";
+import { jittered, pause, withDeadline } from "../../../protocols/wire/pause.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 
 test("a pause ends with its time or with the signal", async () => {

@@ -1,6 +1,6 @@
-/** Waiting that ends early when the node stops. */
-import type { Entropy } from "../protocols/crypto/entropy.ts";
-import type { Clock } from "../protocols/wire/clock.ts";
+/** Waiting that ends early when nobody wants it any more. */
+import type { Entropy } from "../crypto/entropy.ts";
+import type { Clock } from "./clock.ts";
 
 /** Resolves after the time, or as soon as `signal` fires; never rejects. */
 export async function pause(clock: Clock, durationMs: number, signal: AbortSignal): Promise<void> {
