@@ -68,6 +68,14 @@ export function formText({ form, envelope }: Pick<ProofReport, "form" | "envelop
   return `envelope: the key of a file of ${bytesText(envelope.lengthBytes)}, which home and the other keepers keep`;
 }
 
+/** What it takes to read it, where it is now. */
+export function neededText({ protocol, place }: Pick<ProofReport, "protocol" | "place">): string {
+  const { threshold, copies, providers } = place;
+  if (protocol === 1) return `this identity and 1 of the ${copies} that keep the ciphertext`;
+  if (protocol === 2) return `this home's share and ${threshold - 1} of ${providers.length} providers`;
+  return `${threshold} of ${providers.length} providers`;
+}
+
 /** Nothing while the deposit is as it was made. */
 function placeText({ place }: ProofReport): string[][] {
   if (place.changed === null) return [];

@@ -4,7 +4,7 @@ import type { ProviderState } from "../client.ts";
 import { checkOutput, writeOutput } from "../output-file.ts";
 import { expiryText, isoOrNull } from "./expiry.ts";
 import { grantJson, grantsTable } from "./grants-text.ts";
-import { dealerText, failWhenBroken, formText } from "./proof-text.ts";
+import { dealerText, failWhenBroken, formText, neededText } from "./proof-text.ts";
 import { listed, oneChunk, PASSPHRASE_OPTION, tokenArgument, withClient } from "./shared.ts";
 import { bytesText, printable, tableText } from "./text.ts";
 
@@ -44,7 +44,7 @@ export const command: Command = {
           ["length", `${bytesText(report.lengthBytes)} (${report.lengthBytes} bytes)`],
           ["form", formText(report)],
           ["protocol", `${report.protocol}, deposited by ${report.route}`],
-          ["needed", `${report.place.threshold} of ${providers.length} providers`],
+          ["needed", neededText(report)],
           ["answering", `${answering} of ${providers.length} now`],
           ...(report.place.changed === null
             ? []

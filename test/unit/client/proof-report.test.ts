@@ -4,6 +4,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { COMMAND_TABLE } from "../../../bin/commands.ts";
+import { neededText } from "../../../client/commands/proof-text.ts";
 import { reportProof } from "../../../client/proof-report.ts";
 import { type Signer, signerFromSeed } from "../../../protocols/crypto/signing.ts";
 import { chainDigest, encodeProof, type Proof, readProof } from "../../../protocols/custody/proof.ts";
@@ -172,6 +173,27 @@ test("verify and trace of a file need no home and no network, and a broken chain
   expect(await run("verify", good)).toMatchObject({ exitCode: 5, stdout: "" });
   expect((await run("verify", path.join(folder, "none"))).exitCode).toBe(2);
   expect((await run("verify", folder)).exitCode).toBe(2);
+});
+
+test("what a deposit needs to be read depends on its protocol", async () => {
+  const whatItNeeds = async (protocol: 1 | 2 | 3) => {
+    const made = await world.put(bytesOf(100, 2), { protocol, threshold: 3, copies: 2 });
+    return neededText(reportProof(made.proof, members));
+  };
+  expect(await whatItNeeds(1)).toBe("this identity and 1 of the 2 that keep the ciphertext");
+  expect(await whatItNeeds(2)).toBe("this home's share and 2 of 4 providers");
+  expect(await whatItNeeds(3)).toBe("3 of 4 providers");
+});
+
+test("what a deposit needs to be read is said of where it is now", () => {
+  const report = reportProof(proof, members);
+  const place = { ...report.place, threshold: 5, copies: 1, providers: ["a", "b", "c", "d", "e", "f"] };
+  const texts = ([1, 2, 3] as const).map((protocol) => neededText({ protocol, place }));
+  expect(texts).toEqual([
+    "this identity and 1 of the 1 that keep the ciphertext",
+    "this home's share and 4 of 6 providers",
+    "5 of 6 providers",
+  ]);
 });
 
 test("random bytes are no proof", () => {
