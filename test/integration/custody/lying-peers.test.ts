@@ -169,6 +169,35 @@ test("a dealer whose shares are not on one polynomial: the retrieval finds out, 
   expect(warnings).toMatchObject([{ kind: "named", accusation: { accused: world.dealer, kind: "wrong-deal" } }]);
 });
 
+test.each([
+  ["chain", MESSAGE],
+  ["fanout", MESSAGE],
+  ["fanout", bytesOf(1_000, 43)],
+] as const)(
+  "a provider that lays another layer when the deposit is made is found at the retrieval, and not named (%s)",
+  async (route, message) => {
+    await world.close();
+    let lying = true;
+    const addScaled: typeof simdKernel.addScaled = (target, source, coefficient) => {
+      simdKernel.addScaled(target, source, coefficient);
+      if (lying) target[0]! ^= 1;
+    };
+    world = await createWorld({
+      providers: 5,
+      toolsOf: (who) => (who === 5 ? { kernel: { ...simdKernel, addScaled } } : {}),
+    });
+    const { tokenText } = await world.put(message, { route });
+    lying = false;
+    const warnings: RetrieveWarning[] = [];
+    const reading = world.get(tokenText, { onWarning: (warning) => void warnings.push(warning) });
+    await expect(reading).rejects.toMatchObject({
+      ...{ code: "WRONG_BYTES", status: "integrity" },
+      details: { peers: world.providers.map(({ peer }) => peer) },
+    });
+    expect(warnings.filter(({ kind }) => kind === "named")).toEqual([]);
+  },
+);
+
 test("a provider that lists without end is given up", async () => {
   const { tokenText, token } = await world.put(MESSAGE);
   let pages = 0;

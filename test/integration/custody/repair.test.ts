@@ -1,6 +1,6 @@
 /** Repair of single deposits and of whole providers, over the network in memory. */
 import { afterEach, describe, expect, it } from "vitest";
-import { repairDeposit } from "../../../protocols/custody/client/index.ts";
+import { destroy, repairDeposit } from "../../../protocols/custody/client/index.ts";
 import { ciphertextName, findDeposit } from "../../../protocols/custody/server/deposit-record.ts";
 import { restoreAll } from "../../../protocols/custody/server/index.ts";
 import { correctionName, heldDealChange, loadHeldDeal } from "../../../protocols/dealing/held-deal.ts";
@@ -138,6 +138,21 @@ describe("restore", () => {
     for (const [i, tokenText] of tokens.entries()) {
       if (i % 3 !== 0) expect(await world.get(tokenText)).toEqual(messages[i]);
     }
+  });
+
+  it("brings back a share that was destroyed here, as long as t others still have theirs", async () => {
+    world = await createWorld({ providers: 4 });
+    const { tokenText } = await world.put(MESSAGE, { threshold: 2 });
+    const { tokenId } = parseTokenText(tokenText);
+    world.kill(2, 3, 4);
+    const partly = await destroy(world.user, parseTokenText(tokenText), SIGNAL);
+    expect({ needed: partly.needed, missing: partly.missing.length }).toEqual({ needed: 3, missing: 3 });
+    world.revive(2, 3, 4);
+    // While it knows that it destroyed it, it takes nothing back.
+    expect(await restore(1)).toMatchObject({ restored: 0, failed: [{ error: { code: "DEAL_BURNT" } }] });
+    wipe(1);
+    expect(await restore(1)).toMatchObject({ restored: 1, failed: [] });
+    expect((await findDeposit(world.providers[0]!.store, tokenId))?.record.state).toBe("sealed");
   });
 
   it("names the providers that did not answer", async () => {

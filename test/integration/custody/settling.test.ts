@@ -142,6 +142,32 @@ test("a provider that answers nonsense about a change keeps nobody from settling
   expect(Buffer.compare(await world.get(tokenText), MESSAGE)).toBe(0);
 });
 
+/** A known limit, see docs/threat-model.md: it takes a liar, a client that dies in that moment, and old holders that are not to stay. */
+test("a liar that keeps back the word that closes a move, and shows it when the others gave the move up, can lose the deposit", async () => {
+  const { tokenText } = await world.put(MESSAGE, { providers: 3, threshold: 2 });
+  const liar = provider(4);
+  const candidates = [4, 5].map((number) => provider(number).peer);
+  const destination = { providers: 2, threshold: 2, copies: 1, candidates };
+  const dying = mute((to, method) => to !== liar.peer && (method === "change-retire" || method === "change-drop"));
+  await world.change(tokenText, { destination }, dying);
+  world.network.kill(liar.peer);
+  const transport = world.network.transport(liar.peer, { clock: systemClock });
+  const honest = custodyHandlers({ ...liar.custody, transport });
+  const asks = { ...honest.asks, "change-status": async () => ({ state: "unknown", proof: null }) };
+  await transport.serve(CUSTODY_PROTOCOL, { ...honest, asks });
+  world.network.revive(liar.peer);
+  skewMs = 30 * 60_000;
+  await settleCustody(provider(5).custody, signal());
+  expect([...provider(5).store.records.keys()].filter((key) => key.startsWith("change/"))).toEqual([]);
+  expect(Buffer.compare(await world.get(tokenText), MESSAGE)).toBe(0);
+  const { change } = (await loadDeposit(liar.store, parseTokenText(tokenText).tokenId)).record;
+  for (const number of [1, 2, 3]) {
+    await transport.ask(provider(number).peer, CUSTODY_PROTOCOL, "change-retire", { proof: change }, CALL);
+    expect(await generationAt(provider(number), tokenText)).toBeUndefined();
+  }
+  await expect(world.get(tokenText)).rejects.toMatchObject({ code: "NOT_ENOUGH_PROVIDERS" });
+});
+
 test("a provider that missed that the deposit went away loses what it had when the deposit is destroyed", async () => {
   const { tokenText } = await world.put(MESSAGE);
   const candidates = world.providers.slice(2).map(({ peer }) => peer);
