@@ -80,6 +80,19 @@ test("somebody else's token: refused by every provider", async () => {
   }
 });
 
+test("whoever knows the id of a deposit may ask who holds it, and on which deal, and learns nothing more", async () => {
+  const { tokenText, token } = await world.put(MESSAGE);
+  const { tokenId } = parseTokenText(tokenText);
+  const { transport } = world.stranger();
+  const answers = await Promise.all(
+    world.providers.map(({ peer }) => transport.ask(peer, CUSTODY_PROTOCOL, "ready", { tokenId }, CALL)),
+  );
+  const held = (holdsCiphertext: boolean) => ({
+    held: [{ dealId: token.dealId, holdsCiphertext, holdsEnvelope: false }],
+  });
+  expect(answers).toEqual([true, true, true, false, false].map(held));
+});
+
 test("a token that nobody knows: not found", async () => {
   const { tokenText } = await world.put(MESSAGE);
   const token = { ...parseTokenText(tokenText), tokenId: entropy(32) };

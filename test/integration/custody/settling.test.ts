@@ -142,14 +142,10 @@ test("a provider that answers nonsense about a change keeps nobody from settling
   expect(Buffer.compare(await world.get(tokenText), MESSAGE)).toBe(0);
 });
 
-/** A known limit, see docs/threat-model.md: it takes a liar, a client that dies in that moment, and old holders that are not to stay. */
-test("a liar that keeps back the word that closes a move, and shows it when the others gave the move up, can lose the deposit", async () => {
-  const { tokenText } = await world.put(MESSAGE, { providers: 3, threshold: 2 });
-  const liar = provider(4);
-  const candidates = [4, 5].map((number) => provider(number).peer);
-  const destination = { providers: 2, threshold: 2, copies: 1, candidates };
+/** The client dies when it has told this provider, and nobody else, that the change is closed; that one keeps it back. */
+async function keptBackAt(liar: WorldProvider, tokenText: string, change: Parameters<World["change"]>[1]) {
   const dying = mute((to, method) => to !== liar.peer && (method === "change-retire" || method === "change-drop"));
-  await world.change(tokenText, { destination }, dying);
+  await world.change(tokenText, change, dying);
   world.network.kill(liar.peer);
   const transport = world.network.transport(liar.peer, { clock: systemClock });
   const honest = custodyHandlers({ ...liar.custody, transport });
@@ -157,15 +153,38 @@ test("a liar that keeps back the word that closes a move, and shows it when the 
   await transport.serve(CUSTODY_PROTOCOL, { ...honest, asks });
   world.network.revive(liar.peer);
   skewMs = 30 * 60_000;
-  await settleCustody(provider(5).custody, signal());
-  expect([...provider(5).store.records.keys()].filter((key) => key.startsWith("change/"))).toEqual([]);
+  for (const { peer, custody } of world.providers) if (peer !== liar.peer) await settleCustody(custody, signal());
+  const { change: proof } = (await loadDeposit(liar.store, parseTokenText(tokenText).tokenId)).record;
+  return (to: WorldProvider) => transport.ask(to.peer, CUSTODY_PROTOCOL, "change-retire", { proof }, CALL);
+}
+
+/** Known limits, see docs/threat-model.md: it takes a liar, and a client that dies in that moment. */
+test("a liar that keeps back the word that closes a move, and shows it when the others gave the move up, can lose the deposit", async () => {
+  const { tokenText } = await world.put(MESSAGE, { providers: 3, threshold: 2 });
+  const candidates = [4, 5].map((number) => provider(number).peer);
+  const destination = { providers: 2, threshold: 2, copies: 1, candidates };
+  const show = await keptBackAt(provider(4), tokenText, { destination });
   expect(Buffer.compare(await world.get(tokenText), MESSAGE)).toBe(0);
-  const { change } = (await loadDeposit(liar.store, parseTokenText(tokenText).tokenId)).record;
   for (const number of [1, 2, 3]) {
-    await transport.ask(provider(number).peer, CUSTODY_PROTOCOL, "change-retire", { proof: change }, CALL);
+    await show(provider(number));
     expect(await generationAt(provider(number), tokenText)).toBeUndefined();
   }
   await expect(world.get(tokenText)).rejects.toMatchObject({ code: "NOT_ENOUGH_PROVIDERS" });
+});
+
+test("after a refresh such a liar makes nobody forget a share, and stands in the way as long as it answers", async () => {
+  const { tokenText } = await world.put(MESSAGE);
+  const show = await keptBackAt(provider(2), tokenText, {});
+  for (const number of [1, 3, 4, 5]) {
+    await expect(show(provider(number))).rejects.toMatchObject({ status: "not-found" });
+    expect(await generationAt(provider(number), tokenText)).toBe(0);
+  }
+  await expect(world.change(tokenText)).rejects.toMatchObject({ code: "NOT_ENOUGH_PROVIDERS" });
+  world.kill(2);
+  expect(Buffer.compare(await world.get(tokenText), MESSAGE)).toBe(0);
+  const candidates = [1, 3, 4, 5].map((number) => provider(number).peer);
+  await world.change(tokenText, { destination: { providers: 4, threshold: 3, copies: 2, candidates } });
+  expect(Buffer.compare(await world.get(tokenText), MESSAGE)).toBe(0);
 });
 
 test("a provider that missed that the deposit went away loses what it had when the deposit is destroyed", async () => {
