@@ -149,7 +149,14 @@ test("get -o writes a whole file of mode 0600, and replaces none unless it is to
 test("put --json, list and show say the same about a deposit", async () => {
   const file = await user.file("a name.txt", bytesOf(1_000, 6));
   const put = await intercloudJson(["put", file, "--copies", "2"], { home });
-  expect(put).toMatchObject({ home: "provider-1", providers: 5, threshold: 3, protocol: 3, route: "chain", copies: 2 });
+  expect(put).toMatchObject({
+    home: "provider-1",
+    providers: 5,
+    threshold: 3,
+    protocol: 3,
+    route: "fanout",
+    copies: 2,
+  });
   const { deposits, missing } = await intercloudJson(["list"], { home });
   expect(missing).toEqual([]);
   expect(deposits.find((each: { token: string }) => each.token === put.token)).toMatchObject({

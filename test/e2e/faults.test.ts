@@ -82,7 +82,7 @@ test("the token of somebody else's deposit is refused, by every command", async 
 });
 
 test("a bit flipped in every copy of the ciphertext is an integrity failure, and nothing is handed over", async () => {
-  const token = await user.put(message);
+  const token = await user.put(message, "--route", "chain");
   for (const number of [1, 2, 3]) await flipBit(await user.ciphertextFile(number, token), 500);
   expectFailure(await user.run(["get", token]), 5, "WRONG_BYTES", "lied or lost what they should keep");
   const file = path.join(directory, "never");
@@ -117,7 +117,7 @@ test("copies that are damaged in different places make up for each other, with a
 });
 
 test("a copy that is cut short, or gone, is made up for by another", async () => {
-  const token = await user.put(message, "--copies", "2");
+  const token = await user.put(message, "--copies", "2", "--route", "chain");
   await truncate(await user.ciphertextFile(1, token), 10);
   await user.expectBack(token, message);
   await truncate(await user.ciphertextFile(2, token), 10);

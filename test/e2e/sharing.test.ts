@@ -91,7 +91,7 @@ test("a grant lets somebody else get a deposit, until it is revoked", async () =
 
 test("a grant that has expired is told apart from one that never was", async () => {
   const token = await user.put(message);
-  await intercloudJson(["grant", token, bob.identity, "--expires", "15s"], { home });
+  await intercloudJson(["grant", token, bob.identity, "--expires", "8s"], { home });
   await expectGets(token, bob);
   const exitCode = async () => (await user.run(["get", token], bob)).exitCode;
   await expect.poll(exitCode, { timeout: 60_000, interval: 1_000 }).toBe(3);
