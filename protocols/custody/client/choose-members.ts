@@ -1,5 +1,7 @@
 /** Which of the providers that are ready take part in a round: one with the ciphertext first, then as many as are needed. */
+import type { Token } from "../../tokens/token.ts";
 import type { PeerName } from "../../wire/transport.ts";
+import type { Placement } from "../placement.ts";
 import type { ReadyProvider } from "./ready-survey.ts";
 
 export interface Known {
@@ -21,6 +23,12 @@ export function usable(ready: readonly ReadyProvider[], { excluded, withoutCiphe
 
 export function isEnough(candidates: readonly ReadyProvider[], count: number): boolean {
   return candidates.length >= count && candidates.some(({ holdsCiphertext }) => holdsCiphertext);
+}
+
+/** How many providers a round needs: in Protocol 2 the user has a share as well, in Protocol 1 all that it takes but the ciphertext. */
+export function neededToRead({ protocol }: Pick<Token, "protocol">, { manifest }: Pick<Placement, "manifest">): number {
+  if (protocol === 1) return 1;
+  return manifest.threshold - (protocol === 2 ? 1 : 0);
 }
 
 /** The ones that answered first. Undefined when they are not enough. */

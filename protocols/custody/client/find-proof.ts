@@ -9,8 +9,10 @@ import { type CheckedDestroyed, isUnrecoverable } from "../destroyed.ts";
 import type { GrantTerms } from "../grants.ts";
 import { locateAnswerShape, showAnswerShape } from "../messages.ts";
 import { type CheckedProof, readProof } from "../proof.ts";
+import { isEnough, neededToRead } from "./choose-members.ts";
 import { clockError } from "./clock-error.ts";
 import { destroyedError, readDestroyedAt } from "./destroyed.ts";
+import { surveyReady } from "./ready-survey.ts";
 import { type CustodyUser, notEnough, signedRequest } from "./user.ts";
 
 /** Providers that are asked at the same time as home: one that is away, or slow, costs nothing then. */
@@ -101,7 +103,8 @@ export async function findDeposit(
 }
 
 /**
- * The proof of the newest generation that any provider knows; asks all of them and waits for their answers.
+ * The proof of the newest generation that is kept: asks all providers and waits for their answers. One that a single provider shows, and
+ * that not enough of its own providers have, was given up by the others, whatever was signed about it.
  * @throws what `findProof` throws; DESTROYED also when one provider alone has destroyed it: nothing is built on the rest.
  */
 export async function findNewestProof(user: CustodyUser, token: TokenText, signal: AbortSignal): Promise<NewestProof> {
@@ -127,19 +130,33 @@ export async function findNewestProof(user: CustodyUser, token: TokenText, signa
   }
   signal.throwIfAborted();
   if (destroyed.length > 0) throw destroyedError(destroyed);
-  const newest = [...shown.values()].reduce<FoundProof | undefined>(newerOf, undefined);
+  const newest = await newestKept(user, tokenId, [...shown.values()], signal);
   if (newest === undefined) throw await bestError(user, home, failures, signal);
   const { dealId } = newest.proof.placement.manifest;
   const isBehind = ({ proof }: FoundProof) => !equalBytes(proof.placement.manifest.dealId, dealId);
   return { ...newest, behind: [...shown].filter(([, found]) => isBehind(found)).map(([peer]) => peer) };
 }
 
+async function newestKept(
+  user: CustodyUser,
+  tokenId: Uint8Array,
+  shown: readonly FoundProof[],
+  signal: AbortSignal,
+): Promise<FoundProof | undefined> {
+  const newestFirst = [...shown].sort(newerFirst);
+  const [first, ...others] = newestFirst;
+  if (first === undefined || others.every((other) => newerFirst(first, other) === 0)) return first;
+  const survey = surveyReady(user, tokenId, [...new Set(shown.flatMap(({ proof }) => proof.placement.roster))], signal);
+  await survey.until(() => false); // all of them
+  const isKept = ({ proof: { placement, terms } }: FoundProof) =>
+    isEnough(survey.ready(placement), neededToRead(terms.token, placement));
+  return newestFirst.find(isKept) ?? first;
+}
+
 /** Of two changes that were made at the same time, always the same one. */
-function newerOf(a: FoundProof | undefined, b: FoundProof): FoundProof {
-  if (a === undefined) return b;
+function newerFirst(a: FoundProof, b: FoundProof): number {
   const [one, other] = [a.proof.placement, b.proof.placement];
-  const order = other.generation - one.generation || Buffer.compare(other.manifest.dealId, one.manifest.dealId);
-  return order > 0 ? b : a;
+  return other.generation - one.generation || Buffer.compare(other.manifest.dealId, one.manifest.dealId);
 }
 
 async function showFrom(

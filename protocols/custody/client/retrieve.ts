@@ -2,6 +2,7 @@
  * Retrieving. Rounds go on until the whole message has been released: a provider that fails is replaced by another while it
  * runs, and a round that gives wrong bytes is tried again with other providers. Nothing wrong is ever released.
  */
+import { equalBytes } from "../../crypto/digest.ts";
 import type { Route } from "../../rounds/descriptor.ts";
 import type { Token } from "../../tokens/token.ts";
 import type { TokenText } from "../../tokens/token-text.ts";
@@ -14,7 +15,7 @@ import type { SeedShare } from "../share-boxes.ts";
 import type { Failure } from "./ask-all.ts";
 import { type Accusation, blame } from "./blame.ts";
 import { checkedMessage, WrongBytes } from "./checked-blocks.ts";
-import { fastestMembers, isEnough, usable } from "./choose-members.ts";
+import { fastestMembers, isEnough, neededToRead, usable } from "./choose-members.ts";
 import { type FoundProof, findNewestProof, findProof } from "./find-proof.ts";
 import { openBoxes } from "./own-shares.ts";
 import { type ReadyProvider, type ReadySurvey, surveyReady } from "./ready-survey.ts";
@@ -91,9 +92,10 @@ export async function retrieve(user: CustodyUser, options: RetrieveOptions): Pro
       await nextMembers(run);
     } catch (error) {
       if (!survey.holdsOther(run.placement)) throw error;
-      // Somebody has it on another deal: it was refreshed or moved, and who showed us the proof had not heard of that.
+      // Somebody has it on another deal: it was refreshed or moved, and who showed us the proof had not heard of that; or it was not, and
+      // who showed us the proof is alone with it.
       const newest = await findNewestProof(user, options.token, signal);
-      if (newest.proof.placement.generation <= run.placement.generation) throw error;
+      if (equalBytes(newest.proof.placement.manifest.dealId, run.placement.manifest.dealId)) throw error;
       const again = await beginRun(user, options, newest, survey, either);
       await nextMembers(again);
       return retrieved(again, over);
@@ -129,8 +131,7 @@ async function beginRun(
   return {
     ...{ user, options, token, tokenId, placement, envelope, proofBytes, grant, ownShares, survey, signal },
     route: options.route,
-    // With t shares of our own nobody's layer is needed, only the ciphertext.
-    count: Math.max(1, placement.manifest.threshold - ownShares.length),
+    count: neededToRead(token, placement),
     ...{ excluded: new Set(), slow: new Set(), named: new Set(), withoutCiphertext: new Set(), refusals: [] },
   };
 }

@@ -15,7 +15,8 @@ import type { Context, PeerName } from "../../../wire/transport.ts";
 import { type CheckedChange, readChangeProof } from "../../change/change-proof.ts";
 import type { ChangeTerms } from "../../change/change-terms.ts";
 import { signStatement } from "../../change/statements.ts";
-import { retireShape } from "../../messages.ts";
+import { ASK_TIMEOUT_MS, CUSTODY_PROTOCOL } from "../../constants.ts";
+import { changeStatusAnswerShape, retireShape } from "../../messages.ts";
 import { keepersOf } from "../../placement.ts";
 import { type CheckedProof, encodeProof, readProof } from "../../proof.ts";
 import {
@@ -60,8 +61,9 @@ export async function catchUp(provider: CustodyProvider, { parts, change }: Chec
   }
 }
 
-/** Done already is fine. @throws IntercloudError NOT_THE_OWNER, NO_SUCH_CHANGE. */
+/** Done already is fine. @throws IntercloudError NOT_THE_OWNER, NO_SUCH_CHANGE, NOT_HELD. */
 export async function complete(provider: CustodyProvider, proof: Uint8Array, { change }: CheckedChange): Promise<void> {
+  if (await isToLeave(provider, change)) await requireHeld(provider, change);
   await withDeal(provider.store, change.next.manifest.dealId, async () => {
     const deposit = await findDeposit(provider.store, change.tokenId);
     const stays = change.next.roster.includes(provider.transport.peer);
@@ -80,6 +82,37 @@ export async function complete(provider: CustodyProvider, proof: Uint8Array, { c
     provider.observe({ kind: stays ? "changed" : "moved-away", tokenId: change.tokenId });
     if (keeps) provider.announce(change.tokenId);
   });
+}
+
+async function isToLeave({ store, transport }: CustodyProvider, { tokenId, next }: ChangeTerms): Promise<boolean> {
+  if (next.roster.includes(transport.peer)) return false;
+  const deposit = await findDeposit(store, tokenId);
+  return deposit !== undefined && deposit.placement.generation < next.generation;
+}
+
+/**
+ * Before a share goes that will never come back: as many as can read the deposit must say that they hold it where it went. Somebody who
+ * kept the owner's last word back until the others had given the new generation up shows us the truth, and too late.
+ */
+async function requireHeld(provider: CustodyProvider, { tokenId, digest, next }: ChangeTerms): Promise<void> {
+  const options = { timeoutMs: ASK_TIMEOUT_MS };
+  const enough = Promise.withResolvers<void>();
+  let holding = 0;
+  const asked = next.roster.map(async (peer) => {
+    try {
+      const body = { tokenId, change: digest };
+      const answer = await provider.transport.ask(peer, CUSTODY_PROTOCOL, "change-status", body, options);
+      const { state } = parseShape(changeStatusAnswerShape, answer, "answer about a change");
+      if (state === "active" || state === "completed") holding += 1;
+      if (holding >= next.manifest.threshold) enough.resolve();
+    } catch {
+      // who does not answer does not count
+    }
+  });
+  await Promise.race([enough.promise, Promise.all(asked)]);
+  if (holding >= next.manifest.threshold) return;
+  const message = "too few of those that the deposit went to say that they have it; tell us again when they are up";
+  throw new IntercloudError("NOT_HELD", "unreachable", message, { answered: holding, needed: next.manifest.threshold });
 }
 
 /** What forgets a deposit that goes away. Another change that would bring it back goes on without our record of it. */
