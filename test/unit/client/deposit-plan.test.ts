@@ -10,7 +10,7 @@ const settings = withDefaults({ threshold: 3 }, 5);
 
 test("what is chosen comes before what the home says", () => {
   expect(depositPlan(settings, {}, directory)).toEqual({
-    ...{ providers: 5, threshold: 3, copies: 3, protocol: 3, route: "chain", candidates: directory.providers },
+    ...{ providers: 5, threshold: 3, copies: 3, protocol: 3, route: undefined, candidates: directory.providers },
   });
   const chosen = { providers: 4, threshold: 2, copies: 1, protocol: 2, route: "fanout" } as const;
   expect(depositPlan(settings, chosen, directory)).toMatchObject(chosen);

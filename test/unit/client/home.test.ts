@@ -25,7 +25,7 @@ test("a new home opens as it was made, and only its owner may look into it", asy
   const home = await openHome(directory, { entropy });
   expect(identityOfKey(home.identityKey.publicKey)).toBe(identity);
   expect(home.federation).toEqual(federation);
-  expect(home.settings).toMatchObject({ providers: 5, threshold: 4, copies: 3, protocol: 3, route: "chain" });
+  expect(home.settings).toMatchObject({ providers: 5, threshold: 4, copies: 3, protocol: 3, route: undefined });
   expect((await stat(directory)).mode & 0o777).toBe(0o700);
   expect((await stat(path.join(directory, "identity.json"))).mode & 0o777).toBe(0o600);
 });
