@@ -2,6 +2,7 @@
  * The federation's private Kademlia DHT, as a libp2p service. Only members of the federation take part: a stranger's streams are
  * refused and its addresses are not taken into the routing table, so nobody from outside can fill it or our memory.
  */
+import { type IdentifyComponents, identify } from "@libp2p/identify";
 import type { Connection, Stream, StreamHandler } from "@libp2p/interface";
 import { type KadDHT, type KadDHTComponents, kadDHT } from "@libp2p/kad-dht";
 import type { Host, HostOptions } from "../protocols/wire/libp2p-host.ts";
@@ -36,10 +37,32 @@ export function nodeRecordKey(peer: PeerName): Uint8Array {
   return Buffer.from(`/${RECORD_NAMESPACE}/${NODE_RECORD}/${peer}`, "utf8");
 }
 
-type ServiceFactory = NonNullable<HostOptions["services"]>[string];
+type Services = NonNullable<HostOptions["services"]>;
+type ServiceFactory = Services[string];
 
-/** The service that `createHost` starts under the name `dht`; `dhtOf` finds it there. */
-export function dhtService({ isMember, checkNodeRecord, newestNodeRecord }: DhtOptions): ServiceFactory {
+/** The services that `createHost` starts for it; `dhtOf` finds the DHT there. */
+export function dhtServices(options: DhtOptions): Services {
+  return { identify: identifyService(options.isMember), dht: dhtService(options) };
+}
+
+/**
+ * From this the DHT knows who takes part. Only members are asked: a client takes no part, and asking it costs both sides as much
+ * as all the rest of a short command.
+ */
+function identifyService(isMember: DhtOptions["isMember"]): ServiceFactory {
+  const createService = identify({ runOnConnectionOpen: false });
+  return (untyped) => {
+    const components = untyped as unknown as IdentifyComponents;
+    const service = createService(components);
+    components.events.addEventListener("connection:open", ({ detail: connection }) => {
+      // It went away, or does not speak it: it is no peer for the DHT then.
+      if (isMember(connection.remotePeer.toString())) service.identify(connection).catch(() => undefined);
+    });
+    return service;
+  };
+}
+
+function dhtService({ isMember, checkNodeRecord, newestNodeRecord }: DhtOptions): ServiceFactory {
   const createService = kadDHT({
     protocol: DHT_PROTOCOL,
     // Told by hand: libp2p makes servers only of nodes with public addresses, and a federation may be on a private network.

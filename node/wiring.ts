@@ -33,7 +33,7 @@ import { createAddressBook, type NodeAddressBook } from "./address-book.ts";
 import { auditQuestions } from "./audit/admin.ts";
 import { DESCRIPTOR_FILE, type NodeConfig } from "./config.ts";
 import { type Connections, keepConnections } from "./connections.ts";
-import { dhtOf, dhtService } from "./dht.ts";
+import { dhtOf, dhtServices } from "./dht.ts";
 import { type Discovery, startDiscovery } from "./discovery.ts";
 import { createNodeEvents } from "./events.ts";
 import { decodeDescriptor, encodeDescriptor, openFederation } from "./federation.ts";
@@ -182,10 +182,12 @@ export function createNode({ directory, config, keys, log, alsoServe }: NodeOpti
       name: "host",
       async start() {
         const book = addressBook.get();
-        const dht = dhtService({ isMember: isProvider, checkNodeRecord: book.learn, newestNodeRecord: book.newestOf });
+        const services = dhtServices({
+          ...{ isMember: isProvider, checkNodeRecord: book.learn, newestNodeRecord: book.newestOf },
+        });
         const { listen, maxConnections } = config;
         const limits = { maxConnections };
-        host.set(await createHost({ privateKeySeed: keys.peerSeed, listen, limits, services: { dht } }));
+        host.set(await createHost({ privateKeySeed: keys.peerSeed, listen, limits, services }));
       },
       stop: async () => await host.get().stop(),
     },

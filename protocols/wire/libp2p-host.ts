@@ -1,12 +1,12 @@
 /** A libp2p node as we need it: TCP, Noise, Yamux, and limits that fit long transfers and many peers behind one address. */
-import { generateKeyPairFromSeed } from "@libp2p/crypto/keys";
-import { identify } from "@libp2p/identify";
+import { privateKeyFromRaw } from "@libp2p/crypto/keys";
 import type { Libp2p, StreamMuxerFactory } from "@libp2p/interface";
 import { noise } from "@libp2p/noise";
 import { ping } from "@libp2p/ping";
 import { tcp } from "@libp2p/tcp";
 import { yamux } from "@libp2p/yamux";
 import { createLibp2p, type Libp2pOptions } from "libp2p";
+import { signerFromSeed } from "../crypto/signing.ts";
 import { IntercloudError } from "./errors.ts";
 import { noiseCrypto } from "./noise-crypto.ts";
 import { guardYamux } from "./yamux-guard.ts";
@@ -95,7 +95,8 @@ function listenFailed(listen: readonly string[], error: Error): IntercloudError 
 async function createLibp2pHost({ privateKeySeed, listen, services, limits }: HostOptions): Promise<Host> {
   const { maxConnections, inboundConnectionsPerSecond, maxPendingConnections } = { ...DEFAULT_HOST_LIMITS, ...limits };
   return (await createLibp2p({
-    privateKey: await generateKeyPairFromSeed("Ed25519", privateKeySeed),
+    // With the public key in it: libp2p would take ten times as long to find it as the system does.
+    privateKey: privateKeyFromRaw(Buffer.concat([privateKeySeed, signerFromSeed(privateKeySeed).publicKey])),
     addresses: { listen: [...listen] },
     transports: [tcp()],
     connectionEncrypters: [noise({ crypto: noiseCrypto })],
@@ -107,6 +108,6 @@ async function createLibp2pHost({ privateKeySeed, listen, services, limits }: Ho
     },
     // libp2p's monitor kills a connection after one slow ping, with every transfer on it; libp2p-liveness.ts looks first
     connectionMonitor: { enabled: false },
-    services: { ...services, identify: identify(), ping: ping() },
+    services: { ...services, ping: ping() },
   })) as unknown as Host;
 }

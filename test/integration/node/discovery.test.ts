@@ -3,7 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { afterEach, expect, test } from "vitest";
 import { type AddressRecord, createAddressBook, type NodeAddressBook } from "../../../node/address-book.ts";
 import { type Connections, keepConnections } from "../../../node/connections.ts";
-import { type Dht, dhtOf, dhtService, nodeRecordKey } from "../../../node/dht.ts";
+import { type Dht, dhtOf, dhtServices, nodeRecordKey } from "../../../node/dht.ts";
 import { type Discovery, startDiscovery } from "../../../node/discovery.ts";
 import { peerNameOf } from "../../../protocols/crypto/peer-name.ts";
 import { signerFromSeed } from "../../../protocols/crypto/signing.ts";
@@ -67,8 +67,12 @@ async function start(members: readonly Member[], { seed, record }: Member, optio
   const { peer } = record;
   const own = options.now ?? record;
   const book = createAddressBook({ members: members.map((member) => member.record), readRecord });
-  const service = dhtService({ isMember: book.isMember, checkNodeRecord: book.learn, newestNodeRecord: book.newestOf });
-  const host = await createHost({ privateKeySeed: seed, listen: own.addresses, services: { dht: service } });
+  const services = dhtServices({
+    isMember: book.isMember,
+    checkNodeRecord: book.learn,
+    newestNodeRecord: book.newestOf,
+  });
+  const host = await createHost({ privateKeySeed: seed, listen: own.addresses, services });
   const dht = dhtOf(host);
   const discovery = startDiscovery({
     ...{ dht, self: peer, addressBook: book, alone: members.length === 1, clock: systemClock, entropy },
