@@ -3,11 +3,11 @@ import { privateKeyFromRaw } from "@libp2p/crypto/keys";
 import type { Libp2p, StreamMuxerFactory } from "@libp2p/interface";
 import { noise } from "@libp2p/noise";
 import { ping } from "@libp2p/ping";
-import { tcp } from "@libp2p/tcp";
 import { yamux } from "@libp2p/yamux";
 import { createLibp2p, type Libp2pOptions } from "libp2p";
 import { signerFromSeed } from "../crypto/signing.ts";
 import { IntercloudError } from "./errors.ts";
+import { tcpAtOnce } from "./libp2p-tcp.ts";
 import { noiseCrypto } from "./noise-crypto.ts";
 import { guardYamux } from "./yamux-guard.ts";
 
@@ -98,7 +98,7 @@ async function createLibp2pHost({ privateKeySeed, listen, services, limits }: Ho
     // With the public key in it: libp2p would take ten times as long to find it as the system does.
     privateKey: privateKeyFromRaw(Buffer.concat([privateKeySeed, signerFromSeed(privateKeySeed).publicKey])),
     addresses: { listen: [...listen] },
-    transports: [tcp()],
+    transports: [tcpAtOnce()],
     connectionEncrypters: [noise({ crypto: noiseCrypto })],
     streamMuxers: [guardedYamux],
     connectionManager: {
