@@ -10,46 +10,50 @@ if (major < 22 || (major === 22 && minor < 18)) {
   process.exit(1);
 }
 
-// Loaded only now, because an older Node stumbles over something in it with an error that explains nothing.
-const { COMMAND_TABLE } = await import("./commands.ts");
-const { dispatch } = await import("./dispatch.ts");
-const { readerGone, reportError, stoppedBySignal } = await import("./report-error.ts");
+void main();
 
-const controller = new AbortController();
-let signalled = false;
-for (const name of ["SIGINT", "SIGTERM"] as const) {
-  process.on(name, () => {
-    if (signalled) process.exit(130); // asked twice: whoever asks does not want to wait for a clean end
-    signalled = true;
-    controller.abort(stoppedBySignal(name));
+async function main(): Promise<void> {
+  // Loaded only now, because an older Node stumbles over something in it with an error that explains nothing.
+  const { COMMAND_TABLE } = await import("./commands.ts");
+  const { dispatch } = await import("./dispatch.ts");
+  const { readerGone, reportError, stoppedBySignal } = await import("./report-error.ts");
+
+  const controller = new AbortController();
+  let signalled = false;
+  for (const name of ["SIGINT", "SIGTERM"] as const) {
+    process.on(name, () => {
+      if (signalled) process.exit(130); // asked twice: whoever asks does not want to wait for a clean end
+      signalled = true;
+      controller.abort(stoppedBySignal(name));
+    });
+  }
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    controller.abort(error.code === "EPIPE" ? readerGone() : error); // a full disk behind stdout is no quiet end
+  });
+  process.stderr.on("error", () => undefined); // nobody reads our messages; the exit code still tells
+  process.on("uncaughtException", (error) => {
+    const report = reportError(error, controller.signal, process.argv.includes("--json"), true);
+    process.stderr.write(report.text, () => process.exit(report.exitCode));
+  });
+
+  const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
+    version: string;
+  };
+  const exitCode = await dispatch({
+    argv: process.argv.slice(2),
+    env: process.env,
+    stdin: process.stdin,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    signal: controller.signal,
+    version,
+    table: COMMAND_TABLE,
+  });
+
+  // Sockets that linger for a second are no reason to keep the user waiting; what was written is flushed first.
+  process.stdout.write("", (error) => {
+    if (error == null || exitCode !== 0) process.exit(exitCode);
+    const report = reportError(error, controller.signal, process.argv.includes("--json"), false);
+    process.stderr.write(report.text, () => process.exit(report.exitCode));
   });
 }
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  controller.abort(error.code === "EPIPE" ? readerGone() : error); // a full disk behind stdout is no quiet end
-});
-process.stderr.on("error", () => undefined); // nobody reads our messages; the exit code still tells
-process.on("uncaughtException", (error) => {
-  const report = reportError(error, controller.signal, process.argv.includes("--json"), true);
-  process.stderr.write(report.text, () => process.exit(report.exitCode));
-});
-
-const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
-  version: string;
-};
-const exitCode = await dispatch({
-  argv: process.argv.slice(2),
-  env: process.env,
-  stdin: process.stdin,
-  stdout: process.stdout,
-  stderr: process.stderr,
-  signal: controller.signal,
-  version,
-  table: COMMAND_TABLE,
-});
-
-// Sockets that linger for a second are no reason to keep the user waiting; what was written is flushed first.
-process.stdout.write("", (error) => {
-  if (error == null || exitCode !== 0) process.exit(exitCode);
-  const report = reportError(error, controller.signal, process.argv.includes("--json"), false);
-  process.stderr.write(report.text, () => process.exit(report.exitCode));
-});

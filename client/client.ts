@@ -390,6 +390,7 @@ export function createClient(parts: ClientParts): Client {
       });
     },
     async decrypt(file, options = {}) {
+      user().catch(() => undefined); // while the file's head is read, we connect
       const { decrypt } = await import("./envelopes.ts");
       const { route, signal, onWarning } = options;
       return await decrypt(file, {

@@ -12,8 +12,11 @@ import type { Home } from "./home.ts";
 import { memoryShares, type ShareStore } from "./shares.ts";
 
 export type OpenClientOptions =
-  /** A home that `openHome` opened. */
-  | { readonly home: Home }
+  /**
+   * A home that `openHome` opened.
+   * @param endsWithProcess the process ends when the client was closed: its connections are left to the system, which is faster.
+   */
+  | { readonly home: Home; readonly endsWithProcess?: boolean }
   /** No home: everything is passed in. */
   | {
       readonly identityKey: Signer;
@@ -29,10 +32,14 @@ export type OpenClientOptions =
 export function openClient(options: OpenClientOptions): Client {
   const { identityKey, federation, settings, shares, spoolDirectory } = "home" in options ? options.home : options;
   const stock = "home" in options ? options.home.stock : undefined;
+  const endsWithProcess = "home" in options && options.endsWithProcess === true;
   return createClient({
     ...{ identityKey, spoolDirectory, clock: systemClock, entropy: systemEntropy },
     directory: directoryOf(federation),
-    connect: () => connect(federation),
+    async connect() {
+      const transport = await connect(federation);
+      return endsWithProcess ? { ...transport, close: async () => undefined } : transport;
+    },
     settings: withDefaults(settings ?? {}, federation.providers.length),
     ...{ shares: shares ?? memoryShares(), stock },
   });
@@ -62,6 +69,8 @@ export async function connect({ providers, dealers }: SignedFederation): Promise
     addressBook: { addressesOf: (peer) => addresses.get(peer) ?? [] },
     onTraffic: createGarbageCollector(),
   });
+  // Nearly every command asks all of them: it finds connections, or at least dials that are under way.
+  for (const { peer } of providers) transport.reach(peer);
   return {
     ...transport,
     async close() {

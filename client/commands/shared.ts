@@ -28,7 +28,7 @@ export async function withClient<T>(
 ): Promise<T> {
   const onWarning = (code: string, message: string) => void warn(context, code, message);
   const home = await openHome(context.home, { passphrase: await passphraseOf(context), onWarning });
-  const client = openClient({ home });
+  const client = openClient({ home, endsWithProcess: true });
   try {
     return await use(client, home);
   } catch (error) {

@@ -22,13 +22,18 @@ export interface Libp2pTransportOptions extends TransportOptions {
   readonly onTraffic?: ((lengthBytes: number) => void) | undefined;
 }
 
+export interface Libp2pTransport extends Transport {
+  /** Begins to connect, so that the first ask finds a connection. */
+  reach(peer: PeerName): void;
+}
+
 /** Streams of one protocol on one connection, past which libp2p itself resets them: over our own limits, which say "busy". */
 const MAX_STREAMS = 256;
 
 /** When the addresses we know fail, how long a search may take before the peer counts as unreachable. */
 const SEARCH_MS = 1_500;
 
-export function createLibp2pTransport(host: Host, options: Libp2pTransportOptions): Transport {
+export function createLibp2pTransport(host: Host, options: Libp2pTransportOptions): Libp2pTransport {
   const { clock, addressBook, onTraffic = () => {} } = options;
   const dialTimeoutMs = options.limits?.dialTimeoutMs ?? DEFAULT_LIMITS.dialTimeoutMs;
   const liveness = watchLiveness(host, clock);
@@ -118,6 +123,9 @@ export function createLibp2pTransport(host: Host, options: Libp2pTransportOption
   const transport = createStreamTransport(streamHost, options);
   return {
     ...transport,
+    reach(peer) {
+      connectionTo(peer).catch(() => undefined); // who asks it is told
+    },
     async close() {
       await transport.close();
       liveness.stop();
