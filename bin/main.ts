@@ -1,6 +1,8 @@
 #!/usr/bin/env node
 /** The process: its streams, its signals and its exit. Everything else is in dispatch.ts. */
 import { readFileSync } from "node:fs";
+import { setSourceMapsSupport } from "node:module";
+import { keepCompiledCode } from "./compiled-code.ts";
 
 const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
 if (major < 22 || (major === 22 && minor < 18)) {
@@ -10,6 +12,11 @@ if (major < 22 || (major === 22 && minor < 18)) {
   process.exit(1);
 }
 
+// In a clone bin/intercloud has seen to it, and nothing is bundled.
+if (!import.meta.url.endsWith(".ts")) {
+  keepCompiledCode();
+  if (process.env["INTERCLOUD_DEBUG"] === "1") setSourceMapsSupport(true, { nodeModules: true });
+}
 void main();
 
 async function main(): Promise<void> {

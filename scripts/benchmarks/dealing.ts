@@ -4,15 +4,15 @@
  */
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
 import { split } from "shamir-secret-sharing";
 import { aesKeystream } from "../../protocols/crypto/keystream.ts";
 import { createEvaluator, dealShares, stepBytesFor } from "../../protocols/dealing/deal.ts";
 import { correctedPoints, freePoints, userPoint } from "../../protocols/dealing/points.ts";
 import { simdKernel } from "../../protocols/field/index.ts";
+import { unpackedFromDebian } from "./debian.ts";
 import type { Row } from "./row.ts";
 
 const THRESHOLD = 3;
@@ -163,25 +163,8 @@ function findGfsplit(): { command: string; env: NodeJS.ProcessEnv } {
     const command = path.join(folder, "gfsplit");
     if (existsSync(command)) return { command, env: process.env };
   }
-  const cache = fileURLToPath(new URL("../../.bench/libgfshare", import.meta.url));
-  const command = path.join(cache, "usr/bin/gfsplit");
-  if (!existsSync(command)) {
-    mkdirSync(cache, { recursive: true });
-    const download = () =>
-      execFileSync("apt-get", ["download", "libgfshare-bin", "libgfshare2"], { cwd: cache, stdio: "pipe" });
-    try {
-      download();
-    } catch {
-      execFileSync("apt-get", ["update"], { stdio: "pipe" });
-      download();
-    }
-    for (const name of readdirSync(cache)) {
-      if (name.endsWith(".deb")) execFileSync("dpkg", ["-x", name, "."], { cwd: cache, stdio: "pipe" });
-    }
-  }
-  const libraries = path.join(cache, "usr/lib");
-  const folders = [libraries, ...readdirSync(libraries).map((name) => path.join(libraries, name))];
-  return { command, env: { ...process.env, LD_LIBRARY_PATH: folders.join(":") } };
+  const { directory, env } = unpackedFromDebian("libgfshare", ["libgfshare-bin", "libgfshare2"]);
+  return { command: path.join(directory, "usr/bin/gfsplit"), env };
 }
 
 function cpuSeconds(action: () => void): number {

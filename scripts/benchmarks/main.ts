@@ -11,6 +11,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Row[]>>> = {
   transfer: async () => (await import("./transfer.ts")).transferBench(),
   latency: async () => (await import("./latency.ts")).latencyBench(),
   rate: async () => (await import("./rate.ts")).rateBench(),
+  command: async () => (await import("./command.ts")).commandBench(),
   memory: async () => (await import("./memory.ts")).memoryBench(),
   testnet: async () => (await import("./testnet.ts")).testnetBench(),
 };

@@ -20,6 +20,13 @@ export function ratioRow(name: string, unit: string, value: number, against: num
   return { name, unit, value, against, ratio, target, met };
 }
 
+/** A time held against another one. @param atLeast how many times faster it must be; null for a figure that is only reported. */
+export function timeRow(name: string, unit: string, value: number, against: number, atLeast: number | null): Row {
+  const ratio = against / value;
+  const [target, met] = atLeast === null ? [null, null] : [`>= ${atLeast}`, ratio >= atLeast];
+  return { name, unit, value, against, ratio, target, met };
+}
+
 /** A figure that must not be larger than `atMost`. */
 export function limitRow(name: string, unit: string, value: number, atMost: number | null): Row {
   const [target, met] = atMost === null ? [null, null] : [`<= ${atMost} ${unit}`, value <= atMost];
