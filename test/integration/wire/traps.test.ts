@@ -1,7 +1,8 @@
 /** The traps of libp2p 3.3 that were found by running it: each has a test here that fails when our code falls into it. */
 import { createHash } from "node:crypto";
+import { Socket } from "node:net";
 import type { MessageStream } from "@libp2p/interface";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { bodyDigest } from "../../../protocols/crypto/block-digest.ts";
 import { createLibp2pStream } from "../../../protocols/wire/libp2p-stream.ts";
 import { bytesOf, collect, errorOf } from "../../support/bytes.ts";
@@ -414,4 +415,24 @@ test("an orderly end of the stream without END is TRUNCATED over libp2p too", as
   });
   const channel = await a.transport.open(b.name, PROTOCOL, "x", null, soon);
   expect(await errorOf(collect(channel.receiveBody({ lengthBytes: 3 })))).toMatchObject({ code: "TRUNCATED" });
+});
+
+test("a packet of Noise is two writes of libp2p's: ours is one system call", async () => {
+  const [a, b] = [await startPeer(), await startPeer()];
+  await b.transport.serve(PROTOCOL, { asks: { echo: async (body) => body } });
+  const writes = { alone: [] as number[], together: 0 };
+  const { _write, _writev } = Socket.prototype;
+  vi.spyOn(Socket.prototype, "_write").mockImplementation(function (this: Socket, chunk, encoding, done) {
+    writes.alone.push(chunk.length);
+    return _write.call(this, chunk, encoding, done);
+  });
+  vi.spyOn(Socket.prototype, "_writev" as "_write").mockImplementation(function (this: Socket, ...args) {
+    writes.together += 1;
+    return (_writev as unknown as typeof _write).apply(this, args);
+  });
+  onTestFinished(() => void vi.restoreAllMocks());
+  for (let i = 0; i < 3; i += 1) expect(await a.transport.ask(b.name, PROTOCOL, "echo", { i }, soon)).toEqual({ i });
+  expect(writes.together).toBeGreaterThan(0);
+  // two bytes that go alone are the length before a packet
+  expect(writes.alone).not.toContain(2);
 });
