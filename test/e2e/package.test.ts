@@ -12,6 +12,13 @@ const run = promisify(execFile);
 let directory: string;
 let unpacked: string;
 
+/** The program's compiled code would go to the home of who runs the tests. */
+const environment = () => ({
+  ...process.env,
+  XDG_CACHE_HOME: path.join(directory, "cache"),
+  NODE_COMPILE_CACHE: undefined,
+});
+
 beforeAll(async () => {
   directory = await mkdtemp(path.join(tmpdir(), "intercloud-"));
   const built = path.join(directory, "built");
@@ -50,13 +57,26 @@ test("its program is executable and every command can be loaded", async () => {
   const main = path.join(unpacked, "bin/main.js");
   expect((await stat(main)).mode & 0o111).toBe(0o111);
   expect(await readFile(main, "utf8")).toMatch(/^#!\/usr\/bin\/env node\n/);
-  const { stdout } = await run(process.execPath, [main, "--help"]);
+  const env = environment();
+  const { stdout } = await run(process.execPath, [main, "--help"], { env });
   expect(stdout).toContain("Usage: intercloud");
   const { COMMAND_TABLE } = await import("../../bin/commands.ts");
   for (const { name, summary } of COMMAND_TABLE.commands) {
-    const help = await run(process.execPath, [main, ...name.split(" "), "--help"]);
+    const help = await run(process.execPath, [main, ...name.split(" "), "--help"], { env });
     expect(help.stdout, name).toContain(summary.split(" ")[0]);
   }
+});
+
+test("its program is bundled, with the licences of what is in it, keeps its compiled code, and says where it failed", async () => {
+  const bin = path.join(unpacked, "bin");
+  expect(await readFile(path.join(bin, "LICENSES.txt"), "utf8")).toMatch(/^libp2p [\d.]+ \(.*MIT.*\)$/m);
+  const env = { ...environment(), INTERCLOUD_HOME: path.join(directory, "no-home"), INTERCLOUD_DEBUG: "1" };
+  const failing = run(process.execPath, [path.join(bin, "main.js"), "list"], { env });
+  await expect(failing).rejects.toMatchObject({ stderr: expect.stringMatching(/NO_HOME.*client\/home\.ts:\d+/s) });
+  const kept = (await stat(path.join(directory, "cache/intercloud"))).mode & 0o777;
+  expect(kept).toBe(0o700);
+  const { stdout } = await run("find", [path.join(directory, "cache/intercloud"), "-type", "f"]);
+  expect(stdout).not.toBe("");
 });
 
 test("a program in another directory can import it, with types", async () => {
