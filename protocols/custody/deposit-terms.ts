@@ -42,6 +42,7 @@ export function readTerms(request: CheckedRequest, manifestBytes: Uint8Array): D
     ["n", token.providers === roster.length && descriptor.members.length === roster.length],
     ["t", token.threshold === manifest.threshold],
     ["length", manifest.lengthBytes === layeredBytes(token.lengthBytes)],
+    ["number of deals", manifest.items === undefined],
     ["range", descriptor.offsetBytes === 0 && descriptor.lengthBytes === manifest.lengthBytes],
     ["kind", descriptor.kind === "deposit" && descriptor.route === token.route],
     ["token id", equalBytes(descriptor.tokenId, tokenId)],

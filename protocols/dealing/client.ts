@@ -100,12 +100,16 @@ async function receiveResult(channel: Channel, onProgress: RequestDealOptions["o
   }
 }
 
-function isProgress(message: CborValue): boolean {
+export function isProgress(message: CborValue): boolean {
   return typeof message === "object" && message !== null && "dealtBytes" in message;
 }
 
 /** Runs `action` on the channel; an error, or the signal, ends the channel, and so the deal. */
-async function aborting<T>(channel: Channel, signal: AbortSignal | undefined, action: () => Promise<T>): Promise<T> {
+export async function aborting<T>(
+  channel: Channel,
+  signal: AbortSignal | undefined,
+  action: () => Promise<T>,
+): Promise<T> {
   const cancelled = () => new IntercloudError("CANCELLED", "cancelled", "the deal was cancelled");
   const onAbort = () => channel.abort(cancelled());
   signal?.addEventListener("abort", onAbort, { once: true });
@@ -121,7 +125,7 @@ async function aborting<T>(channel: Channel, signal: AbortSignal | undefined, ac
   }
 }
 
-function checkAsAsked(options: RequestDealOptions, manifest: Manifest): void {
+export function checkAsAsked(options: Omit<RequestDealOptions, "onProgress">, manifest: Manifest): void {
   const { dealer, threshold, providers, lengthBytes, clock } = options;
   if (manifest.dealer !== dealer) throw wrongDeal(dealer, "it is signed by another dealer");
   if (manifest.threshold !== threshold) throw wrongDeal(dealer, "its threshold is another one");
@@ -132,7 +136,7 @@ function checkAsAsked(options: RequestDealOptions, manifest: Manifest): void {
   if (clock.nowMs() > manifest.expiresAtMs) throw wrongDeal(dealer, "it has expired already");
 }
 
-function wrongDeal(dealer: PeerName, why: string): IntercloudError {
+export function wrongDeal(dealer: PeerName, why: string): IntercloudError {
   const message = `the dealer's deal is not what we asked for: ${why}; use another dealer`;
   return new IntercloudError("WRONG_DEAL", "integrity", message, { peers: [dealer] });
 }

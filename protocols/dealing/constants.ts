@@ -49,3 +49,10 @@ export const OPEN_TIMEOUT_MS = 10_000;
 export const PROGRESS_INTERVAL_MS = 500;
 /** A request for a deal is answered at once or not at all. */
 export const DEAL_REQUEST_LIFETIME_MS = 2 * 60_000;
+
+/** What is layered in one deal of a lot, at most: what goes by messages when it is alone, too. */
+export const MAX_LOT_ITEM_BYTES = 64 * 1024;
+/** Of all its deals together: each provider that keeps ciphertexts holds about three times as much in memory while the lot is made. */
+export const MAX_LOT_BYTES = 8 * 1024 * 1024;
+/** Deals times providers: 4,096 deals among 8. What providers keep of a lot, one hundred bytes or two for each share, stays a few megabytes. */
+export const MAX_LOT_SHARES = 32 * 1024;

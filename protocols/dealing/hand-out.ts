@@ -44,7 +44,7 @@ export type Authorize = (dealId: Uint8Array, provider: PeerName, step: DealStep,
 
 type DealMessage = Readonly<Record<string, CborValue>>;
 
-function authorized(
+export function authorized(
   { authorize, dealId }: Pick<HandOutOptions, "authorize" | "dealId">,
   provider: PeerName,
   step: DealStep,
@@ -221,7 +221,11 @@ async function askAll(
   if (failed !== undefined) throw providersFailed(options, culprits, failed.reason);
 }
 
-function providersFailed(options: HandOutOptions, culprits: readonly PeerName[], cause: unknown): IntercloudError {
+export function providersFailed(
+  options: Pick<HandOutOptions, "recipients">,
+  culprits: readonly PeerName[],
+  cause: unknown,
+): IntercloudError {
   const needed = options.recipients.length;
   // a provider that has no room will have none in a minute either
   const status = cause instanceof IntercloudError && cause.status === "full" ? "full" : "unreachable";

@@ -3,6 +3,7 @@
  * burnt from any state. A burnt record stays for ever, without the seed: a deal id that was used never comes back.
  */
 import * as v from "valibot";
+import { MAX_LOT_ITEMS } from "../crypto/statement-signature.ts";
 import { DEAL_ID_BYTES, MAX_PROVIDERS } from "../rounds/constants.ts";
 import { SEED_BYTES, type Share } from "../rounds/share.ts";
 import type { Change, Store } from "../storage/index.ts";
@@ -10,6 +11,8 @@ import { decodeCanonical, encodeCanonical } from "../wire/codec.ts";
 import { IntercloudError } from "../wire/errors.ts";
 import { boundedBytes, fixedBytes, integer, parseShape, timeMs } from "../wire/shape.ts";
 import { MAX_MANIFEST_BYTES } from "./constants.ts";
+import { dealLotKey, loadDealLot, noDealLotChange } from "./lot/deal-lot.ts";
+import { isCorrected } from "./points.ts";
 
 const MAX_TOKEN_ID_BYTES = 64;
 
@@ -32,6 +35,18 @@ const heldDealShape = v.strictObject({
 
 export type HeldDeal = Readonly<v.InferOutput<typeof heldDealShape>>;
 
+/** What is kept of a deal that came in a lot, beside what all of the lot have in common; its state is sealed. */
+const lotDealShape = v.strictObject({
+  lot: fixedBytes(DEAL_ID_BYTES),
+  index: integer(0, MAX_LOT_ITEMS - 1),
+  point: integer(1, MAX_PROVIDERS),
+  seed: fixedBytes(SEED_BYTES),
+  boundTo: boundedBytes(MAX_TOKEN_ID_BYTES),
+});
+type LotDeal = Readonly<v.InferOutput<typeof lotDealShape>>;
+
+const storedShape = v.union([heldDealShape, lotDealShape]);
+
 const RECORD_PREFIX = "deal/";
 const OPEN_PREFIX = "deal-open/";
 
@@ -47,7 +62,25 @@ export function correctionName(dealId: Uint8Array): string {
 /** @throws IntercloudError BAD_MESSAGE, MALFORMED when the stored record is damaged. */
 export async function loadHeldDeal(store: Store, dealId: Uint8Array): Promise<HeldDeal | undefined> {
   const value = await store.get(heldDealKey(dealId));
-  return value && parseShape(heldDealShape, decodeCanonical(value), "held deal");
+  if (value === undefined) return undefined;
+  const record = parseShape(storedShape, decodeCanonical(value), "held deal");
+  return "lot" in record ? await heldInLot(store, dealId, record) : record;
+}
+
+/** The rest of what an ordinary record says is kept once for the whole lot. */
+async function heldInLot(store: Store, dealId: Uint8Array, record: LotDeal): Promise<HeldDeal> {
+  const { lot: lotId, index, point, seed, boundTo } = record;
+  const lot = await loadDealLot(store, lotId);
+  const isOwnCorrected = isCorrected(point, lot.manifest.threshold, lot.manifest.shares.length - 1);
+  return {
+    ...{ dealId, manifest: lot.signedManifest(index), point, seed, state: "sealed", boundTo },
+    ...{ correction: isOwnCorrected ? correctionName(dealId) : null, expiresAtMs: lot.manifest.expiresAtMs },
+  };
+}
+
+/** The record of a deal of a lot, once the lot is sealed. */
+export function lotDealChange(dealId: Uint8Array, record: LotDeal): Change {
+  return { kind: "put", key: heldDealKey(dealId), value: encodeCanonical(record) };
 }
 
 export function heldDealChange(record: HeldDeal): Change {
@@ -89,7 +122,8 @@ export async function openDeals(store: Store): Promise<Uint8Array[]> {
  * @param also changes to commit in the same batch.
  */
 export async function burnDeal(store: Store, dealId: Uint8Array, also: readonly Change[] = []): Promise<void> {
-  await store.commit([...also, ...burntDealChanges(dealId)]);
+  const isLot = (await store.get(dealLotKey(dealId))) !== undefined;
+  await store.commit([...also, ...burntDealChanges(dealId), ...(isLot ? [noDealLotChange(dealId)] : [])]);
   await finishBurn(store, dealId);
 }
 

@@ -10,7 +10,6 @@ import type { AgreementKey } from "../crypto/key-agreement.ts";
 import type { Keystream, KeystreamReader } from "../crypto/keystream.ts";
 import { wipe } from "../crypto/release.ts";
 import { openSealed } from "../crypto/sealed-box.ts";
-import { CLOCK_SKEW_MS } from "../identity/constants.ts";
 import { createReplayGuard, type ReplayGuard } from "../identity/replay-guard.ts";
 import { shareBlockDigests, shareDigest } from "../rounds/share.ts";
 import { bodyChanges, MAX_INLINE_BODY_BYTES, type Store } from "../storage/index.ts";
@@ -19,7 +18,7 @@ import type { CborValue } from "../wire/codec.ts";
 import { IntercloudError } from "../wire/errors.ts";
 import { parseShape } from "../wire/shape.ts";
 import type { Channel, Context, Handlers, PeerName } from "../wire/transport.ts";
-import { DEAL_LIFETIME_MS, STAGING_RENEWAL_MS } from "./constants.ts";
+import { STAGING_RENEWAL_MS } from "./constants.ts";
 import { createFreeShares, type FreeShares } from "./free-shares.ts";
 import { createHashRoom, type HashRoom } from "./hash-room.ts";
 import {
@@ -32,7 +31,9 @@ import {
   openDealChange,
   withDeal,
 } from "./held-deal.ts";
-import { checkManifest, entryOfPeer, type Manifest, type ManifestEntry } from "./manifest.ts";
+import { checkRole, dealExists, notFromThisDealer, requireUnknown } from "./keeper-checks.ts";
+import { receiveLot } from "./lot/receive-lot.ts";
+import { checkManifest, type Manifest, type ManifestEntry } from "./manifest.ts";
 import { correctionHeaderShape, deliverShape, forgetShape, prepareShape, sealedSeedContext } from "./messages.ts";
 import { loadStaging, type Staging, stagingChange, unstagedChange } from "./staging.ts";
 import { createUnbound, DEFAULT_UNBOUND_LIMITS, type DealtBy, type Unbound } from "./unbound.ts";
@@ -69,6 +70,7 @@ export function createDealKeeper(options: DealKeeperOptions): Handlers {
     },
     channels: {
       correction: (channel, header, context) => receiveCorrection(keeper, channel, header, context),
+      "deliver-lot": (channel, header, context) => receiveLot(keeper, channel, header, context),
     },
   };
 }
@@ -279,27 +281,6 @@ function bytesAhead({ isSelf }: DealtBy, corrected: boolean, lengthBytes: number
   return corrected || isSelf ? lengthBytes : 0;
 }
 
-async function requireUnknown(store: Store, dealId: Uint8Array): Promise<void> {
-  if ((await loadHeldDeal(store, dealId)) !== undefined) throw dealExists();
-}
-
-/** @returns our entry. */
-function checkRole(options: DealKeeperOptions, manifest: Manifest, by: DealtBy): ManifestEntry {
-  if (manifest.dealer !== by.dealer) throw notFromThisDealer();
-  const nowMs = options.clock.nowMs();
-  if (by.isSelf && manifest.expiresAtMs > nowMs + DEAL_LIFETIME_MS + CLOCK_SKEW_MS) {
-    throw new IntercloudError("DEAL_TOO_LONG", "refused", "whoever deals for itself has a day to use it");
-  }
-  if (nowMs > manifest.expiresAtMs || nowMs + CLOCK_SKEW_MS < manifest.createdAtMs) {
-    throw new IntercloudError("DEAL_EXPIRED", "expired", "this deal is outside its time window; ask for a new one");
-  }
-  const entry = entryOfPeer(manifest, options.peer);
-  if (entry === undefined) {
-    throw new IntercloudError("NOT_A_MEMBER", "refused", "this deal has no share for us");
-  }
-  return entry;
-}
-
 /** The digest of a share that is nothing but its seed: made ahead, if it was prepared. */
 async function digestOfFreeShare(
   keeper: Keeper,
@@ -340,14 +321,6 @@ async function digestOfCorrected(
       peers: [dealer],
     },
   );
-}
-
-function dealExists(): IntercloudError {
-  return new IntercloudError("DEAL_EXISTS", "conflict", "there is, or was, another deal with this id");
-}
-
-function notFromThisDealer(): IntercloudError {
-  return new IntercloudError("NOT_ITS_DEAL", "refused", "this deal was made by another dealer");
 }
 
 async function* onceOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {

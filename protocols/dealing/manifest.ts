@@ -7,17 +7,18 @@
 import * as v from "valibot";
 import { DIGEST_BYTES, digestOf } from "../crypto/digest.ts";
 import { publicKeyOfPeer } from "../crypto/peer-name.ts";
-import { SIGNATURE_BYTES, type Signer, verifySignature } from "../crypto/signing.ts";
+import type { Signer } from "../crypto/signing.ts";
+import { MAX_LOT_ITEMS, statementSignatureShape, verifyStatement } from "../crypto/statement-signature.ts";
 import { dealerNameOf, type Identity } from "../identity/identity.ts";
 import { DEAL_ID_BYTES, MAX_PROVIDERS, MAX_ROUND_BYTES, MIN_THRESHOLD } from "../rounds/constants.ts";
-import { decodeCanonical, encodeCanonical } from "../wire/codec.ts";
+import { type CborValue, decodeCanonical, encodeCanonical } from "../wire/codec.ts";
 import { IntercloudError } from "../wire/errors.ts";
 import { boundedBytes, fixedBytes, integer, parseShape, text, timeMs } from "../wire/shape.ts";
 import type { PeerName } from "../wire/transport.ts";
 import { MAX_DEAL_LIFETIME_MS, MAX_MANIFEST_BYTES } from "./constants.ts";
 import { isCorrected, userPoint } from "./points.ts";
 
-const MANIFEST_DOMAIN = "intercloud/manifest/v1";
+export const MANIFEST_DOMAIN = "intercloud/manifest/v1";
 const MAX_PEER_NAME_LENGTH = 64;
 
 const entryShape = v.strictObject({
@@ -36,11 +37,13 @@ const manifestShape = v.strictObject({
   pads: v.literal("derived"),
   createdAtMs: timeMs,
   expiresAtMs: timeMs,
+  /** Of a lot (lot/deal-lot.ts): so many deals in one, whose own manifests stand beside it. Left out in all others. */
+  items: v.optional(integer(1, MAX_LOT_ITEMS)),
   shares: v.pipe(v.array(entryShape), v.minLength(MIN_THRESHOLD + 1), v.maxLength(MAX_PROVIDERS + 1)),
 });
 const signedShape = v.strictObject({
   body: boundedBytes(MAX_MANIFEST_BYTES),
-  signature: fixedBytes(SIGNATURE_BYTES),
+  signature: statementSignatureShape,
 });
 
 export type Manifest = Readonly<v.InferOutput<typeof manifestShape>>;
@@ -49,8 +52,13 @@ export type ManifestEntry = Manifest["shares"][number];
 /** @throws IntercloudError BAD_MANIFEST when the manifest breaks its own rules, so that nothing wrong is ever signed. */
 export function signManifest(manifest: Manifest, dealer: Signer): Uint8Array {
   checkRules(manifest);
-  const body = encodeCanonical(manifest);
+  const body = encodeManifest(manifest);
   return encodeCanonical({ body, signature: dealer.sign(MANIFEST_DOMAIN, body) });
+}
+
+/** What is signed. */
+export function encodeManifest(manifest: Manifest): Uint8Array {
+  return encodeCanonical(manifest as CborValue);
 }
 
 /** Names these very signed bytes in tokens, chains and descriptors. */
@@ -68,7 +76,7 @@ export function checkManifest(signed: Uint8Array): Manifest {
   const { body, signature } = parseShape(signedShape, decodeCanonical(signed), "signed manifest");
   const manifest = parseShape(manifestShape, decodeCanonical(body), "manifest");
   checkRules(manifest);
-  if (!verifySignature(publicKeyOfPeer(manifest.dealer), MANIFEST_DOMAIN, body, signature)) {
+  if (!verifyStatement(publicKeyOfPeer(manifest.dealer), MANIFEST_DOMAIN, body, signature)) {
     throw badManifest("it is not signed by the dealer that it names");
   }
   return manifest;

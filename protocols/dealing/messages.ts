@@ -7,6 +7,8 @@
  *   dealer -> provider ask     prepare     { dealId, lengthBytes, point, corrected, sealedSeed } -> {}
  *   dealer -> provider channel correction  header { dealId, lengthBytes, point, sealedSeed } and a body, answer { digest }
  *   dealer -> provider ask     deliver     { manifest, sealedSeed, correction } -> {}
+ *   user -> dealer     channel deal        for a lot: answers { dealtBytes }*, { manifest, signature, sealedSeed } and a body of share digests
+ *   dealer -> provider channel deliver-lot header { manifest, signature, sealedSeed } and a body of lengths, digests and correction, answer {}
  *   dealer -> provider ask     forget      { dealId } -> {}
  *
  * The dealer is a dealer of the federation, or a user that deals for itself: then each message to a provider also has
@@ -15,11 +17,13 @@
 import * as v from "valibot";
 import { DIGEST_BYTES } from "../crypto/digest.ts";
 import { AGREEMENT_KEY_BYTES } from "../crypto/key-agreement.ts";
+import { SIGNATURE_BYTES } from "../crypto/signing.ts";
+import { MAX_LOT_ITEMS } from "../crypto/statement-signature.ts";
 import { MAX_REQUEST_BYTES } from "../identity/constants.ts";
 import { DEAL_ID_BYTES, MAX_PROVIDERS, MAX_ROUND_BYTES, MIN_THRESHOLD } from "../rounds/constants.ts";
 import { SEED_BYTES } from "../rounds/share.ts";
 import { boundedBytes, fixedBytes, integer, text } from "../wire/shape.ts";
-import { MAX_INLINE_CORRECTION_BYTES, MAX_MANIFEST_BYTES } from "./constants.ts";
+import { MAX_INLINE_CORRECTION_BYTES, MAX_LOT_ITEM_BYTES, MAX_MANIFEST_BYTES } from "./constants.ts";
 
 /** A sealed box adds an ephemeral key and a tag of 16 bytes. */
 const SEALED_SEED_BYTES = AGREEMENT_KEY_BYTES + SEED_BYTES + 16;
@@ -37,13 +41,15 @@ export const dealRequestShape = v.strictObject({
   /** In point order: the first one gets point 1. */
   providers: v.pipe(v.array(text(64)), v.minLength(MIN_THRESHOLD), v.maxLength(MAX_PROVIDERS)),
   lengthBytes,
+  /** Of the deals of a lot, which make up `lengthBytes`; left out for one deal. */
+  lengths: v.optional(v.pipe(v.array(integer(1, MAX_LOT_ITEM_BYTES)), v.minLength(1), v.maxLength(MAX_LOT_ITEMS))),
   /** X25519: the user's seed is sealed to it. */
   ephemeralKey: fixedBytes(AGREEMENT_KEY_BYTES),
 });
 export type DealRequest = v.InferOutput<typeof dealRequestShape>;
 
 /** What is said to a provider about a deal. */
-export const DEAL_STEPS = ["prepare", "correction", "deliver", "forget"] as const;
+export const DEAL_STEPS = ["prepare", "correction", "deliver", "deliver-lot", "forget"] as const;
 export type DealStep = (typeof DEAL_STEPS)[number];
 
 /** Of a user that deals for itself; a dealer of the federation sends none. */
@@ -79,6 +85,11 @@ export const deliverShape = v.strictObject({
   correction: v.nullable(boundedBytes(MAX_INLINE_CORRECTION_BYTES)),
   request,
 });
+
+/** Of a lot (lot/deal-lot.ts). */
+const lotEntries = { manifest, signature: fixedBytes(SIGNATURE_BYTES), sealedSeed };
+export const lotResultShape = v.strictObject(lotEntries);
+export const deliverLotShape = v.strictObject({ ...lotEntries, request });
 
 export const forgetShape = v.strictObject({ dealId, request });
 

@@ -12,8 +12,11 @@ import { IntercloudError, type Status } from "../wire/errors.ts";
 import { parseShape } from "../wire/shape.ts";
 import { tellProgress } from "../wire/tell-progress.ts";
 import type { Channel, Context, Handlers, Transport } from "../wire/transport.ts";
+import { piecesOf } from "../wire/whole-body.ts";
 import { MAX_INLINE_CORRECTION_BYTES, PROGRESS_INTERVAL_MS } from "./constants.ts";
 import type { Recipient } from "./hand-out.ts";
+import { sum } from "./lot/deal-lot.ts";
+import { makeLot } from "./lot/make-lot.ts";
 import { type MakeDealOptions, makeDeal } from "./make-deal.ts";
 import type { ProviderDirectory } from "./members.ts";
 import { type DealRequest, dealHeaderShape, dealRequestShape, sealedSeedContext } from "./messages.ts";
@@ -65,6 +68,20 @@ async function answerDeal(
   };
   try {
     await asked(options, quota, header, async (request, recipients) => {
+      const { lengths } = request;
+      if (lengths !== undefined) {
+        return await makeLotFor(
+          options,
+          { ...request, lengths },
+          recipients,
+          { signal, onProgress },
+          async (result, digests) => {
+            await progress.stop();
+            await channel.sendMessage(result);
+            await channel.sendBody(piecesOf(digests));
+          },
+        );
+      }
       await makeFor(options, request, recipients, { signal, onProgress }, async (result) => {
         await progress.stop();
         await channel.sendMessage(result);
@@ -83,7 +100,7 @@ async function answerShortDeal(
   signal: AbortSignal,
 ): Promise<CborValue> {
   return await asked(options, quota, body, async (request, recipients) => {
-    if (request.lengthBytes > MAX_INLINE_CORRECTION_BYTES) {
+    if (request.lengthBytes > MAX_INLINE_CORRECTION_BYTES || request.lengths !== undefined) {
       throw new IntercloudError("TOO_LONG", "bad-request", "this deal is not short; ask for it by a channel");
     }
     return await makeFor(options, request, recipients, { signal, onProgress: () => {} }, async (result) => result);
@@ -141,6 +158,27 @@ async function makeFor<T>(
     const context = sealedSeedContext(dealId, userPoint(recipients.length));
     const sealedSeed = sealTo(ephemeralKey, context, userSeed, options.entropy);
     return await tell({ manifest: manifestBytes, sealedSeed });
+  });
+}
+
+/** The same for a lot. */
+async function makeLotFor<T>(
+  options: DealServerOptions,
+  request: DealRequest & { readonly lengths: readonly number[] },
+  recipients: readonly Recipient[],
+  control: Pick<MakeDealOptions, "signal" | "onProgress">,
+  tell: (result: DealResult, digests: Uint8Array) => Promise<T>,
+): Promise<T> {
+  const { threshold, lengthBytes, lengths, ephemeralKey } = request;
+  if (sum(lengths) !== lengthBytes) {
+    throw new IntercloudError("LOT_TOO_LARGE", "bad-request", "the deals of this lot have other lengths in all");
+  }
+  const { dealLifetimeMs: lifetimeMs } = options.limits;
+  const asked = { ...options, ...control, threshold, lengths, recipients, lifetimeMs };
+  return await makeLot(asked, async ({ lotId, manifestBytes, signature, digests, userSeed }) => {
+    const context = sealedSeedContext(lotId, userPoint(recipients.length));
+    const sealedSeed = sealTo(ephemeralKey, context, userSeed, options.entropy);
+    return await tell({ manifest: manifestBytes, signature, sealedSeed }, digests);
   });
 }
 

@@ -14,6 +14,7 @@ import {
   burnDeal,
   closedDealChange,
   correctionName,
+  finishBurn,
   hexOf,
   idOfHex,
   loadHeldDeal,
@@ -76,7 +77,7 @@ async function sweepDeal(store: Store, dealId: Uint8Array, nowMs: number): Promi
   if (waiting && nowMs <= record.expiresAtMs) return;
   if (waiting) {
     await burnDeal(store, dealId, [auditChange({ kind: "burnt", dealId, tokenId: record.boundTo, why: "expired" })]);
-  } else if (record?.state === "burnt") await burnDeal(store, dealId);
+  } else if (record?.state === "burnt") await finishBurn(store, dealId);
   else await store.commit([closedDealChange(dealId)]);
 }
 

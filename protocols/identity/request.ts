@@ -6,7 +6,8 @@
  */
 import * as v from "valibot";
 import type { Entropy } from "../crypto/entropy.ts";
-import { SIGNATURE_BYTES, verifySignature } from "../crypto/signing.ts";
+import { SIGNATURE_BYTES } from "../crypto/signing.ts";
+import { statementSignatureShape, verifyStatement } from "../crypto/statement-signature.ts";
 import { type CborValue, decodeCanonical, encodeCanonical } from "../wire/codec.ts";
 import { IntercloudError } from "../wire/errors.ts";
 import { boundedBytes, fixedBytes, parseShape, timeMs } from "../wire/shape.ts";
@@ -21,13 +22,13 @@ import {
 import type { Identity } from "./identity.ts";
 import { checkTag, type Session } from "./tag.ts";
 
-const REQUEST_DOMAIN = "intercloud/request/v1";
+export const REQUEST_DOMAIN = "intercloud/request/v1";
 const NONCE_BYTES = 16;
 
 const requestShape = v.strictObject({
   tag: boundedBytes(MAX_TAG_BYTES + SIGNATURE_BYTES + 64),
   body: boundedBytes(MAX_REQUEST_BYTES),
-  signature: fixedBytes(SIGNATURE_BYTES),
+  signature: statementSignatureShape,
 });
 const bodyShape = v.strictObject({
   purpose: v.picklist(PURPOSES),
@@ -74,7 +75,7 @@ export function signRequest(options: RequestOptions): Uint8Array {
 export function checkRequest(bytes: Uint8Array, purpose: Purpose, nowMs: number): CheckedRequest {
   const request = parseShape(requestShape, decodeCanonical(bytes), "request");
   const tag = checkTag(request.tag, purpose, nowMs);
-  if (!verifySignature(tag.sessionKey, REQUEST_DOMAIN, request.body, request.signature)) {
+  if (!verifyStatement(tag.sessionKey, REQUEST_DOMAIN, request.body, request.signature)) {
     throw new IntercloudError("BAD_SIGNATURE", "refused", "the request is not signed by the session key of its tag");
   }
   const body = parseShape(bodyShape, decodeCanonical(request.body), "request");

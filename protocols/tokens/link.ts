@@ -6,15 +6,16 @@
 import * as v from "valibot";
 import { DIGEST_BYTES, digestOf } from "../crypto/digest.ts";
 import { publicKeyOfPeer } from "../crypto/peer-name.ts";
-import { SIGNATURE_BYTES, type Signer, verifySignature } from "../crypto/signing.ts";
+import type { Signer } from "../crypto/signing.ts";
+import { statementSignatureShape, verifyStatement } from "../crypto/statement-signature.ts";
 import { MAX_PROVIDERS, TOKEN_ID_BYTES } from "../rounds/constants.ts";
 import { decodeCanonical, encodeCanonical } from "../wire/codec.ts";
 import { boundedBytes, fixedBytes, integer, parseShape, text, timeMs } from "../wire/shape.ts";
 import type { PeerName } from "../wire/transport.ts";
 import { MAX_LINK_BYTES } from "./constants.ts";
 
-const LINK_DOMAIN = "intercloud/link/v1";
-const KEEPING_DOMAIN = "intercloud/keeping/v1";
+export const LINK_DOMAIN = "intercloud/link/v1";
+export const KEEPING_DOMAIN = "intercloud/keeping/v1";
 
 const linkShape = v.strictObject({
   version: v.literal(1),
@@ -50,7 +51,7 @@ const keepingShape = v.strictObject({
 });
 export type Keeping = v.InferOutput<typeof keepingShape>;
 
-const signedShape = v.strictObject({ body: boundedBytes(64 * MAX_LINK_BYTES), signature: fixedBytes(SIGNATURE_BYTES) });
+const signedShape = v.strictObject({ body: boundedBytes(64 * MAX_LINK_BYTES), signature: statementSignatureShape });
 
 /** A statement with its signature, and the digest that the next link names. */
 export interface SignedStatement<T> {
@@ -99,6 +100,6 @@ function readSigned<T>(
 ): SignedStatement<T> {
   const { body, signature } = parseShape(signedShape, decodeCanonical(bytes), "signed statement");
   const statement = decodeBody(body);
-  const signatureValid = verifySignature(publicKeyOfPeer(peerOf(statement)), domain, body, signature);
+  const signatureValid = verifyStatement(publicKeyOfPeer(peerOf(statement)), domain, body, signature);
   return { statement, digest: statementDigest(body), signatureValid };
 }

@@ -4,6 +4,7 @@ import { newSigner, type Signer } from "../../../protocols/crypto/signing.ts";
 import { MAX_DEAL_LIFETIME_MS, MAX_MANIFEST_BYTES } from "../../../protocols/dealing/constants.ts";
 import {
   checkManifest,
+  encodeManifest,
   entryOfPeer,
   type Manifest,
   manifestDigest,
@@ -42,7 +43,7 @@ function manifestOf(threshold: number, providers: number): Manifest {
 
 /** Signs whatever it is given, as a dealer that breaks the rules would. */
 function signAnything(value: unknown, signer: Signer = dealer): Uint8Array {
-  const body = encodeCanonical(value as Manifest);
+  const body = encodeManifest(value as Manifest);
   return encodeCanonical({ body, signature: signer.sign("intercloud/manifest/v1", body) });
 }
 
