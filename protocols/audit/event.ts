@@ -54,6 +54,15 @@ const eventShape = v.variant("kind", [
   v.strictObject({ kind: v.literal("kept-envelope"), tokenId, lengthBytes }),
   /** The owner accepted the chain: the deposit exists. */
   v.strictObject({ kind: v.literal("sealed"), tokenId, identity }),
+  /**
+   * A step of all deposits of a lot at once: bound, linked (with the ciphertexts, at the keepers) or sealed. `root` is that of the owner's
+   * requests, one for each deposit; whoever has the proof of one can show that it was among them.
+   */
+  v.strictObject({
+    kind: v.literal("lot"),
+    ...{ step: v.picklist(["bound", "linked", "sealed"]), dealId, identity, root: fixedBytes(32) },
+    items: integer(1, 4096),
+  }),
   /** The share of a deal is gone, and with it the deposit that it was bound to. */
   v.strictObject({
     kind: v.literal("burnt"),

@@ -98,3 +98,10 @@ export const ENVELOPE_KEEP_ALIVE_MS = 5_000;
 
 /** How many bytes of an envelope come in between two looks at the free disk: less than the node keeps in reserve. */
 export const ROOM_CHECK_BYTES = 16 * 1024 * 1024;
+
+/** Lots that are under way at a provider: each takes up to 24 MiB of memory at a keeper. */
+export const MAX_LOTS_UNDER_WAY = 16;
+/** From the owner's first message about a lot to its last; larger than what the longest lot takes on a slow machine. */
+export const LOT_LIFETIME_MS = 2 * 60_000;
+/** One step of a lot, all of its bytes included. */
+export const LOT_STEP_TIMEOUT_MS = 60_000;

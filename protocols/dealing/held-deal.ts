@@ -78,6 +78,17 @@ async function heldInLot(store: Store, dealId: Uint8Array, record: LotDeal): Pro
   };
 }
 
+/** Whether the record of this deal is still that of one in a lot. */
+export async function isLotDeal(store: Store, dealId: Uint8Array): Promise<boolean> {
+  const value = await store.get(heldDealKey(dealId));
+  return value !== undefined && "lot" in parseShape(storedShape, decodeCanonical(value), "held deal");
+}
+
+/** Forgets a deal of a lot that was given up; the id of the lot stays burnt, and with it that of each of its deals. */
+export function withoutDealChange(dealId: Uint8Array): Change {
+  return { kind: "delete", key: heldDealKey(dealId) };
+}
+
 /** The record of a deal of a lot, once the lot is sealed. */
 export function lotDealChange(dealId: Uint8Array, record: LotDeal): Change {
   return { kind: "put", key: heldDealKey(dealId), value: encodeCanonical(record) };

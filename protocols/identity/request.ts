@@ -57,15 +57,18 @@ export interface RequestOptions {
 }
 
 export function signRequest(options: RequestOptions): Uint8Array {
-  const body = encodeCanonical({
-    purpose: options.purpose,
-    issuedAtMs: options.nowMs,
-    expiresAtMs: options.nowMs + options.lifetimeMs,
-    nonce: options.entropy(NONCE_BYTES),
-    content: options.content,
-  });
+  const { purpose, nowMs, content } = options;
+  const times = { issuedAtMs: nowMs, expiresAtMs: nowMs + options.lifetimeMs };
+  const body = encodeCanonical(requestBody({ purpose, ...times, nonce: options.entropy(NONCE_BYTES) }, content));
   const signature = options.session.signer.sign(REQUEST_DOMAIN, body);
   return encodeCanonical({ tag: options.session.tag, body, signature });
+}
+
+/** What a session signs once for all requests of a lot, beside their contents. */
+export type RequestTerms = Readonly<Omit<v.InferOutput<typeof bodyShape>, "content">>;
+
+export function requestBody(terms: RequestTerms, content: CborValue): CborValue {
+  return { ...terms, content };
 }
 
 /**

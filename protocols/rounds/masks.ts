@@ -3,6 +3,7 @@
  * expanded stream in, so it cancels. What passes between two providers, or reaches a peer that collects the parts, is then a
  * layer under a mask and says nothing but the sum over all of them.
  */
+import { digestOf } from "../crypto/digest.ts";
 import { type AgreementKey, deriveKey } from "../crypto/key-agreement.ts";
 import type { PeerName } from "../wire/transport.ts";
 import type { RoundMember } from "./descriptor.ts";
@@ -22,6 +23,14 @@ export function maskKey(
   const key = deriveKey(secret, descriptorHash, `intercloud/mask/v1 ${provider.point} ${provider.peer}`);
   secret.fill(0);
   return key;
+}
+
+/**
+ * In a lot a provider and the user agree on one key, and each deposit's mask comes from it and from the hash of its own descriptor.
+ * @param lotKey `maskKey` with the id of the lot in place of a descriptor's hash
+ */
+export function maskKeyInLot(lotKey: Uint8Array, descriptorHash: Uint8Array): Uint8Array {
+  return digestOf("intercloud/lot-mask/v1", lotKey, descriptorHash);
 }
 
 /**

@@ -6,6 +6,7 @@ import { type CborValue, encodeCanonical } from "./codec.ts";
 import { IntercloudError } from "./errors.ts";
 
 export interface Template {
+  readonly lengthBytes: number;
   /** The canonical bytes with these values, which have the lengths of the holes. */
   fill(...values: readonly Uint8Array[]): Uint8Array;
 }
@@ -18,6 +19,7 @@ export function template(holeBytes: readonly number[], make: (values: readonly U
   const isSound = markers.every((each, i) => places[i]! >= 0 && base.indexOf(each, places[i]! + 1) < 0);
   if (!isSound) throw new IntercloudError("BAD_TEMPLATE", "internal", "a hole of a template is not in it once");
   return {
+    lengthBytes: base.length,
     fill(...values) {
       const bytes = Buffer.from(base);
       for (const [i, place] of places.entries()) bytes.set(values[i]!, place);

@@ -334,7 +334,7 @@ async function both<A, B>(
   }
 }
 
-function cancelled(signal: AbortSignal): IntercloudError {
+export function cancelled(signal: AbortSignal): IntercloudError {
   const message = "the deposit was cancelled; nothing was kept";
   return new IntercloudError("CANCELLED", "cancelled", message, {}, signal.reason);
 }

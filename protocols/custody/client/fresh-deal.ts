@@ -1,6 +1,8 @@
 /** A fresh deal: from the first dealer that can make one, from the one that was named, or made by the user itself. */
+import type { Signer } from "../../crypto/signing.ts";
 import { type FreshDeal, requestDeal } from "../../dealing/client.ts";
 import type { Recipient } from "../../dealing/hand-out.ts";
+import type { FreshLot } from "../../dealing/lot/request-lot.ts";
 import { IntercloudError, type Status } from "../../wire/errors.ts";
 import { pause } from "../../wire/pause.ts";
 import type { PeerName } from "../../wire/transport.ts";
@@ -43,11 +45,41 @@ export async function freshDeal(user: CustodyUser, options: FreshDealOptions): P
 
 async function askDealers(user: CustodyUser, options: FreshDealOptions): Promise<FreshDeal> {
   const { transport, session, clock, entropy } = user;
+  return await anyDealer(user, options, (dealer) =>
+    requestDeal({ ...options, transport, dealer, session, clock, entropy }),
+  );
+}
+
+export interface FreshLotOptions extends Omit<FreshDealOptions, "lengthBytes" | "onProgress"> {
+  /** Of what will be layered in each deposit. */
+  readonly lengths: readonly number[];
+}
+
+/** Many deals at once, for a batch. */
+export async function freshLot(user: CustodyUser, options: FreshLotOptions): Promise<FreshLot> {
+  // loaded here, because most commands make no batch
+  const { lotForSelf, requestLot } = await import("../../dealing/lot/request-lot.ts");
+  const { transport, session, clock, entropy, tools } = user;
+  if (options.dealer === "self") {
+    return await dealtBySelf(user, options, (self) =>
+      lotForSelf({ ...options, ...tools, ...self, transport, clock, entropy, session: () => user.session }),
+    );
+  }
+  return await anyDealer(user, options, (dealer) =>
+    requestLot({ ...options, transport, dealer, session, clock, entropy }),
+  );
+}
+
+async function anyDealer<T>(
+  user: CustodyUser,
+  options: Pick<FreshDealOptions, "providers" | "dealer" | "signal">,
+  ask: (dealer: PeerName) => Promise<T>,
+): Promise<T> {
   const dealers = dealersFor(user, options.dealer);
   let last: unknown;
   for (const dealer of dealers) {
     try {
-      return await requestDeal({ ...options, transport, dealer, session, clock, entropy });
+      return await ask(dealer);
     } catch (error) {
       last = error;
       options.signal.throwIfAborted();
@@ -76,22 +108,37 @@ export function dealersFor(
 const PASSING: ReadonlySet<Status> = new Set<Status>(["unreachable", "busy", "timeout", "internal", "full"]);
 
 async function selfDeal(user: CustodyUser, options: FreshDealOptions): Promise<FreshDeal> {
-  const { transport, clock, entropy, tools, identityKey } = user;
+  const { transport, clock, entropy, tools } = user;
+  // loaded here, because most commands never deal
+  const { dealForSelf } = await import("../../dealing/self-deal.ts");
+  return await dealtBySelf(user, options, (self) =>
+    dealForSelf({ ...options, ...tools, ...self, transport, clock, entropy, session: () => user.session }),
+  );
+}
+
+interface SelfDealer {
+  readonly identityKey: Signer;
+  readonly recipients: readonly Recipient[];
+}
+
+async function dealtBySelf<T>(
+  user: CustodyUser,
+  { providers, signal }: Pick<FreshDealOptions, "providers" | "signal">,
+  deal: (self: SelfDealer) => Promise<T>,
+): Promise<T> {
+  const { identityKey } = user;
   if (identityKey === undefined) {
     const message = "dealing for oneself takes the key of the identity, and there is only a session here";
     throw new IntercloudError("NO_IDENTITY_KEY", "bad-request", message);
   }
-  const recipients = options.providers.map(
+  const recipients = providers.map(
     (peer, i): Recipient => ({ point: i + 1, peer, agreementKey: agreementKeyOf(user, peer) }),
   );
-  // loaded here, because most commands never deal
-  const { dealForSelf } = await import("../../dealing/self-deal.ts");
   try {
-    const session = () => user.session;
-    return await dealForSelf({ ...options, ...tools, transport, clock, entropy, identityKey, session, recipients });
+    return await deal({ identityKey, recipients });
   } catch (error) {
-    options.signal.throwIfAborted();
+    signal.throwIfAborted();
     const named = error instanceof IntercloudError && error.code === "PROVIDERS_FAILED";
-    throw named ? dealFailure(user, { dealers: [], roster: options.providers }, error) : error;
+    throw named ? dealFailure(user, { dealers: [], roster: providers }, error) : error;
   }
 }

@@ -2,6 +2,7 @@
 export { abandonDeposit } from "./abandon.ts";
 export * from "./change.ts";
 export * from "./deposit.ts";
+export * from "./deposit-lot.ts";
 export { type Destruction, destroy } from "./destroy.ts";
 export { type FoundProof, findProof } from "./find-proof.ts";
 export type { DealerChoice } from "./fresh-deal.ts";

@@ -11,6 +11,8 @@ import { abandonContentShape, requestShape } from "../messages.ts";
 import type { ActiveDeposits } from "./active.ts";
 import { burnDeposit, findDeposit, removeFiles, type StoredDeposit, unsealedDeposits } from "./deposit-record.ts";
 import { dueChange } from "./dues.ts";
+import { abandonLot, burnBoundLots, sweepLots } from "./lot/burn-lot.ts";
+import type { LotsUnderWay } from "./lot/lots-under-way.ts";
 import { removeOrphans } from "./orphans.ts";
 import type { CustodyProvider } from "./provider.ts";
 
@@ -43,6 +45,7 @@ export async function burnUnsealed(provider: CustodyProvider, tokenId: Uint8Arra
 export async function abandon(
   provider: CustodyProvider,
   active: ActiveDeposits,
+  lots: LotsUnderWay,
   body: CborValue,
   context: Context,
 ): Promise<CborValue> {
@@ -55,6 +58,7 @@ export async function abandon(
     const nowMs = provider.clock.nowMs();
     provider.replayGuard.admit(checkRequest(message.request, "destroy", nowMs), nowMs);
   } else if (found.placement.generation > 0) return {}; // Its owner has used it since.
+  if (tokenId === null && (await abandonLot(provider, active, lots, dealId, identity))) return {};
   const reason = new IntercloudError("ABANDONED", "cancelled", "the owner abandoned this deposit");
   if (found !== undefined) await active.stop(found.terms.tokenId, reason);
   await withDeal(store, dealId, async () => {
@@ -99,7 +103,11 @@ async function findOwn(
  * may know more: `settleLinked`.
  */
 export async function sweepDeposits(provider: CustodyProvider, atStart: boolean): Promise<void> {
-  if (atStart) await removeOrphans(provider);
+  if (atStart) {
+    await removeOrphans(provider);
+    await burnBoundLots(provider);
+    await sweepLots(provider);
+  }
   for await (const { record, terms } of unsealedDeposits(provider.store)) {
     if (record.state !== "bound") continue;
     if (terms.manifest.expiresAtMs < provider.clock.nowMs()) await burnUnsealed(provider, terms.tokenId, "expired");

@@ -21,6 +21,7 @@ import { closingContentShape } from "../messages.ts";
 import { originPlacement, type Placement } from "../placement.ts";
 import type { Proof } from "../proof.ts";
 import { forgottenGrants } from "./grant-record.ts";
+import { type LotItem, loadLotProof, lotItemShape } from "./lot/lot-record.ts";
 
 /** `bodyDigest` of each. */
 const receivedShape = v.strictObject({
@@ -57,6 +58,8 @@ const recordShape = v.strictObject({
 });
 
 export type DepositRecord = Readonly<v.InferOutput<typeof recordShape>>;
+
+const storedShape = v.union([recordShape, lotItemShape]);
 
 export interface StoredDeposit {
   readonly record: DepositRecord;
@@ -116,11 +119,42 @@ export function noSuchDeposit(): IntercloudError {
 
 export async function findDeposit(store: Store, tokenId: Uint8Array): Promise<StoredDeposit | undefined> {
   const value = await store.get(RECORD_PREFIX + hexOf(tokenId));
-  return value && stored(readRecord(value));
+  return value && stored(await readRecord(store, value));
 }
 
-function readRecord(value: Uint8Array): DepositRecord {
-  return parseShape(recordShape, decodeCanonical(value), "deposit record");
+async function readRecord(store: Store, value: Uint8Array): Promise<DepositRecord> {
+  const record = readStored(value);
+  return "lot" in record ? await ordinaryRecord(store, record) : record;
+}
+
+function readStored(value: Uint8Array): DepositRecord | LotItem {
+  return parseShape(storedShape, decodeCanonical(value), "deposit record");
+}
+
+/** Of a deposit that came in a lot. */
+async function ordinaryRecord(store: Store, item: LotItem): Promise<DepositRecord> {
+  const proof = await loadLotProof(store, item);
+  const { holdsCiphertext, storedBytes } = item;
+  const ownLink = proof.links[item.point - 1]!;
+  const state = { version: 1, state: "sealed", received: null, envelope: null } as const;
+  return { ...proof, ...state, ownLink, holdsCiphertext, storedBytes };
+}
+
+/** The record of a deposit that came in a lot, until something about it changes. */
+export function lotItemChange(tokenId: Uint8Array, item: LotItem): Change {
+  return { kind: "put", key: RECORD_PREFIX + hexOf(tokenId), value: encodeCanonical(item) };
+}
+
+/** Its place in the lot; undefined when it is gone, or has a record of its own by now. */
+export async function findLotItem(store: Store, tokenId: Uint8Array): Promise<LotItem | undefined> {
+  const value = await store.get(RECORD_PREFIX + hexOf(tokenId));
+  const record = value && readStored(value);
+  return record !== undefined && "lot" in record ? record : undefined;
+}
+
+/** What forgets a deposit of a lot that did not become one, but for its deal. */
+export function forgottenItemChanges(owner: string, tokenId: Uint8Array): Change[] {
+  return [RECORD_PREFIX + hexOf(tokenId), ownerKey(owner, tokenId)].map((key) => ({ kind: "delete", key }));
 }
 
 function stored(record: DepositRecord): StoredDeposit {
@@ -177,9 +211,12 @@ export async function forgottenChanges(store: Store, { terms, record }: StoredDe
 }
 
 /** Lists a sealed deposit under its owner. */
-export function ownerIndexChange(terms: DepositTerms, storedBytes: number): Change {
-  const value = encodeCanonical(storedBytes);
-  return { kind: "put", key: ownerKey(terms.token.owner, terms.tokenId), value };
+export function ownerIndexChange({ token, tokenId }: DepositTerms, storedBytes: number): Change {
+  return ownedChange(token.owner, tokenId, storedBytes);
+}
+
+export function ownedChange(owner: string, tokenId: Uint8Array, storedBytes: number): Change {
+  return { kind: "put", key: ownerKey(owner, tokenId), value: encodeCanonical(storedBytes) };
 }
 
 /** Token ids of an owner's sealed deposits here, in order, with the bytes that each takes. */
@@ -194,7 +231,7 @@ export async function* ownedTokens(store: Store, owner: string): AsyncIterable<r
 export async function* sealedDeposits(store: Store, after: Uint8Array | null): AsyncIterable<StoredDeposit> {
   for await (const [key, value] of store.entries(RECORD_PREFIX)) {
     if (after !== null && key <= RECORD_PREFIX + hexOf(after)) continue;
-    const record = readRecord(value);
+    const record = await readRecord(store, value);
     if (record.state === "sealed") yield stored(record);
   }
 }
@@ -202,8 +239,8 @@ export async function* sealedDeposits(store: Store, after: Uint8Array | null): A
 /** All deposits that are not sealed, whatever their age. */
 export async function* unsealedDeposits(store: Store): AsyncIterable<StoredDeposit> {
   for await (const [, value] of store.entries(RECORD_PREFIX)) {
-    const record = readRecord(value);
-    if (record.state !== "sealed") yield stored(record);
+    const record = readStored(value);
+    if (!("lot" in record) && record.state !== "sealed") yield stored(record);
   }
 }
 

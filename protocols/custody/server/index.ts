@@ -15,6 +15,10 @@ import { destroy } from "./destroy.ts";
 import { grant, granted, grants } from "./grants.ts";
 import { receiveCopy } from "./keep.ts";
 import { receiveEnvelope } from "./keep-envelope.ts";
+import { linkLot, receiveLotPart } from "./lot/link-lot.ts";
+import { createLotsUnderWay } from "./lot/lots-under-way.ts";
+import { placeLot } from "./lot/place-lot.ts";
+import { sealLot } from "./lot/seal-lot.ts";
 import { pour } from "./pour.ts";
 import type { CustodyProvider } from "./provider.ts";
 import { hello, list, locate, ready, show } from "./queries.ts";
@@ -37,6 +41,7 @@ export { settleCustody } from "./settle.ts";
 export function custodyHandlers(provider: CustodyProvider): Handlers {
   const active = createActiveDeposits();
   const shorts = createShortDeposits(provider.clock);
+  const lots = createLotsUnderWay(provider.clock);
   const refusals = createRefusals(provider);
   return {
     asks: {
@@ -46,7 +51,7 @@ export function custodyHandlers(provider: CustodyProvider): Handlers {
       "place-part": (body, context) => Promise.resolve(receivePart(provider, shorts, body, context)),
       link: (body, context) => link(provider, active, shorts, body, context),
       seal: (body) => seal(provider, body),
-      abandon: (body, context) => abandon(provider, active, body, context),
+      abandon: (body, context) => abandon(provider, active, lots, body, context),
       "seal-status": (body, context) => sealStatus(provider, body, context),
       ready: (body) => ready(provider, body),
       read: (body, context) => read(provider, active, refusals, body, context),
@@ -68,6 +73,10 @@ export function custodyHandlers(provider: CustodyProvider): Handlers {
       pour: (channel, header, context) => pour(provider, active, channel, header, context),
       collect: (channel, header, context) => collect(provider, active, channel, header, context),
       part: (channel, header, context) => part(provider, active, channel, header, context),
+      "place-lot": (channel, header, context) => placeLot(provider, active, lots, channel, header, context),
+      "lot-part": (channel, header, context) => receiveLotPart(provider, lots, channel, header, context),
+      "link-lot": (channel, header, context) => linkLot(provider, active, lots, channel, header, context),
+      "seal-lot": (channel, header, context) => sealLot(provider, active, lots, channel, header, context),
       copy: (channel, header, context) => receiveCopy(provider, active, channel, header, context),
       envelope: (channel, header, context) => receiveEnvelope(provider, active, channel, header, context),
       "read-envelope": (channel, header, context) =>

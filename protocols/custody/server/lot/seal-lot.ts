@@ -1,0 +1,212 @@
+/** The last message of a lot: the owner has seen all chains and accepts them. One commit, and all of its deposits exist. */
+import { auditChange } from "../../../audit/index.ts";
+import { DIGEST_BYTES, equalBytes } from "../../../crypto/digest.ts";
+import {
+  burntDealChanges,
+  correctionName,
+  finishBurn,
+  type HeldDeal,
+  loadHeldDeal,
+  lotDealChange,
+  withDeal,
+} from "../../../dealing/held-deal.ts";
+import { dealIdInLot, seedInLot } from "../../../dealing/lot/deal-lot.ts";
+import { stagingChange, unstagedChange } from "../../../dealing/staging.ts";
+import { checkKeptRequest, checkRequest } from "../../../identity/request.ts";
+import { whole } from "../../../rounds/whole.ts";
+import { bodyChanges, type Change, MAX_INLINE_BODY_BYTES } from "../../../storage/index.ts";
+import { checkChain } from "../../../tokens/chain.ts";
+import type { CborValue } from "../../../wire/codec.ts";
+import { IntercloudError } from "../../../wire/errors.ts";
+import { parseShape } from "../../../wire/shape.ts";
+import type { Channel, Context, PeerName } from "../../../wire/transport.ts";
+import { receiveWhole } from "../../../wire/whole-body.ts";
+import { chainExpectation, readTerms } from "../../deposit-terms.ts";
+import {
+  type ClosedLot,
+  closeAll,
+  keepAll,
+  type LinkedLot,
+  type LotSignatures,
+  proofInLot,
+} from "../../lot/lot-chain.ts";
+import { sealLotShape } from "../../lot/lot-messages.ts";
+import { columnAt } from "../../lot/lot-statements.ts";
+import { sliceDigests } from "../../lot/slice-digests.ts";
+import type { ActiveDeposits } from "../active.ts";
+import { ciphertextName, lotItemChange, ownedChange } from "../deposit-record.ts";
+import type { CustodyProvider } from "../provider.ts";
+import { burnLot } from "./burn-lot.ts";
+import { findLot, lotChanges } from "./lot-record.ts";
+import type { LotSum, LotsUnderWay, LotUnderWay } from "./lots-under-way.ts";
+
+export async function sealLot(
+  provider: CustodyProvider,
+  active: ActiveDeposits,
+  lots: LotsUnderWay,
+  channel: Channel,
+  header: CborValue,
+  context: Context,
+): Promise<void> {
+  const message = parseShape(sealLotShape, header, "seal-lot");
+  const { lotId } = message;
+  const placed = lots.find(lotId);
+  if (placed?.linked === undefined) {
+    throw new IntercloudError("WRONG_STATE", "conflict", "we have signed no such links, or have given them up");
+  }
+  const { items, roster } = placed.offered.statements;
+  await active.run(lotId, "seal", context.signal, async () => {
+    try {
+      const body = await receiveWhole(channel, 2 * items * DIGEST_BYTES);
+      const digestsFromOwner = body.subarray(0, items * DIGEST_BYTES);
+      const digestsKept = body.subarray(items * DIGEST_BYTES);
+      const { keeping, terms, links, tag, signature } = message;
+      const kept = await keepAll(placed.linked!.lot, { digestsFromOwner, digestsKept, keepingTimeMs: keeping.timeMs });
+      const closed = await closeAll(kept, {
+        ...{ linkSignatures: links, keepingSignature: keeping.signature, closingTerms: terms },
+      });
+      const { linkSignatures, keepingSignature, closingTerms } = closed;
+      const signatures: LotSignatures = {
+        ...{ linkSignatures, keepingSignature, closingTerms, closingTag: tag, closingSignature: signature },
+        ...{ tag: placed.tag, requestSignature: placed.signature },
+      };
+      requireClosed(provider, closed, signatures);
+      requireOwnLink(provider, placed, links, roster);
+      if (placed.sum !== undefined) await requireSameSum(placed.sum, closed);
+      await withDeal(provider.store, lotId, () => commitSealed(provider, placed, closed, signatures));
+    } catch (error) {
+      lots.end(lotId);
+      await burnLot(provider, lotId, "failed");
+      throw error;
+    }
+  });
+  lots.end(lotId);
+  await withDeal(provider.store, lotId, () => finishBurn(provider.store, lotId));
+  if (placed.sum !== undefined) for (const tokenId of placed.offered.tokenIds) provider.announce(tokenId);
+  await channel.sendMessage({});
+  await channel.close();
+}
+
+/** All deposits are made of the same words, and each signature stands for all of them: the first one is checked as if it were alone. */
+function requireClosed(provider: CustodyProvider, closed: ClosedLot, signatures: LotSignatures): void {
+  const { statements } = closed;
+  const proof = proofInLot(statements, closed, closed, signatures, 0);
+  const closing = checkRequest(proof.closing, "deposit", provider.clock.nowMs());
+  if (closing.identity !== statements.owner) {
+    throw new IntercloudError("NOT_THE_OWNER", "refused", "only the owner can close its deposits");
+  }
+  const terms = readTerms(checkKeptRequest(proof.request, "deposit"), proof.manifest);
+  const expectation = chainExpectation(terms, columnAt(closed.digestsFromOwner, 0));
+  const chain = checkChain(expectation, proof.links, proof.keeping);
+  if (chain.valid) return;
+  const peers = chain.firstBreak?.suspects ?? [];
+  throw new IntercloudError("CHAIN_BROKEN", "integrity", "the chains to be sealed are broken", { peers });
+}
+
+function requireOwnLink(
+  { transport }: CustodyProvider,
+  { linked }: LotUnderWay,
+  links: readonly Uint8Array[],
+  roster: readonly PeerName[],
+): void {
+  const own = links[roster.indexOf(transport.peer)];
+  if (linked !== undefined && own !== undefined && equalBytes(own, linked.signature)) return;
+  throw new IntercloudError("WRONG_STATE", "conflict", "we have signed no such links for this lot");
+}
+
+/** Each keeper added up for itself: what was given to us must be what was given to home. */
+async function requireSameSum(
+  { bytes, digestsFromOwner, digestsReceived }: LotSum,
+  { statements, digestsOut, digestsFromOwner: signedFromOwner, digestsKept }: ClosedLot,
+): Promise<void> {
+  const { roster, items, lot } = statements;
+  const disagree = (text: string, peers: readonly PeerName[]) =>
+    new IntercloudError("KEEPERS_DISAGREE", "integrity", text, { peers });
+  for (let place = 0; place < items * roster.length; place += 1) {
+    if (equalBytes(columnAt(digestsReceived, place), columnAt(digestsOut, place))) continue;
+    throw disagree("a provider gave us another part than the one that it signed", [roster[place % roster.length]!]);
+  }
+  if (!equalBytes(digestsFromOwner, signedFromOwner)) throw disagree("the owner gave us other bytes than home", []);
+  if (!equalBytes(await sliceDigests(bytes, lot), digestsKept)) {
+    throw disagree("home says that it keeps another sum than the one of these parts", [roster[0]!]);
+  }
+}
+
+/** Each deposit gets small records of its own, with its own seed, correction and ciphertext; the seed that all came from is forgotten. */
+async function commitSealed(
+  provider: CustodyProvider,
+  placed: LotUnderWay,
+  closed: ClosedLot,
+  signatures: LotSignatures,
+): Promise<void> {
+  const { store } = provider;
+  const { lot, owner: identity, items } = closed.statements;
+  const { dealId: lotId } = lot.manifest;
+  const deal = await loadHeldDeal(store, lotId);
+  if (deal?.state !== "bound" || (await findLot(store, lotId)) !== undefined) {
+    throw new IntercloudError("DEAL_USED", "conflict", "the deal of this lot is gone");
+  }
+  const correction = deal.correction === null ? undefined : await whole(store.bodies.read(deal.correction, 0));
+  await stageLong(provider, closed, correction !== undefined);
+  const changes: Change[] = [];
+  for (const index of closed.tokenIds.keys()) {
+    changes.push(...(await itemChanges(provider, placed, closed, { deal, correction, index })));
+  }
+  const { root } = closed.requests;
+  await store.commit([
+    ...changes,
+    ...lotChanges(closed, placed.digests, signatures),
+    ...burntDealChanges(lotId),
+    auditChange({ kind: "lot", step: "sealed", dealId: lotId, identity, root, items }),
+  ]);
+  provider.observe({ kind: "sealed", tokenId: root });
+}
+
+/** Long corrections are files of their own: so that the sweep finds them if we die before their records are there. */
+async function stageLong(provider: CustodyProvider, { statements }: LinkedLot, corrected: boolean): Promise<void> {
+  const { lengths, manifest } = statements.lot;
+  const stagedAtMs = provider.clock.nowMs();
+  const staged = [...lengths.entries()]
+    .filter(([, lengthBytes]) => corrected && lengthBytes > MAX_INLINE_BODY_BYTES)
+    .map(([index, lengthBytes]) =>
+      stagingChange(dealIdInLot(manifest.dealId, index), {
+        dealer: manifest.dealer,
+        lengthBytes,
+        stagedAtMs,
+        digest: null,
+      }),
+    );
+  if (staged.length > 0) await provider.store.commit(staged);
+}
+
+async function itemChanges(
+  { store }: CustodyProvider,
+  { sum }: LotUnderWay,
+  { statements, tokenIds }: ClosedLot,
+  {
+    deal,
+    correction,
+    index,
+  }: { readonly deal: HeldDeal; readonly correction: Uint8Array | undefined; readonly index: number },
+): Promise<Change[]> {
+  const { lot, owner } = statements;
+  const { point, dealId: lotId } = deal;
+  const tokenId = tokenIds[index]!;
+  const dealId = dealIdInLot(lotId, index);
+  const start = lot.offsets[index]!;
+  const lengthBytes = lot.lengths[index]!;
+  const slice = (bytes: Uint8Array) => bytes.subarray(start, start + lengthBytes);
+  const holdsCiphertext = sum !== undefined;
+  const storedBytes = (holdsCiphertext ? lengthBytes : 0) + (correction === undefined ? 0 : lengthBytes);
+  const seed = seedInLot(deal.seed, index);
+  const changes = [
+    lotItemChange(tokenId, { lot: lotId, index, point, holdsCiphertext, storedBytes }),
+    lotDealChange(dealId, { lot: lotId, index, point, seed, boundTo: tokenId }),
+    ownedChange(owner, tokenId, storedBytes),
+    ...(sum === undefined ? [] : await bodyChanges(store, ciphertextName(tokenId), slice(sum.bytes))),
+    ...(correction === undefined ? [] : await bodyChanges(store, correctionName(dealId), slice(correction))),
+  ];
+  if (correction !== undefined && lengthBytes > MAX_INLINE_BODY_BYTES) changes.push(unstagedChange(dealId));
+  seed.fill(0);
+  return changes;
+}
