@@ -2,8 +2,8 @@
  * A digest of many bytes that can be shown for a part of them: SHA-256 over the SHA-256 of each block of 1 MiB. Whoever has the
  * list of the blocks' digests can check one block without the others.
  */
-import { createHash, hash } from "node:crypto";
-import { DIGEST_BYTES, digestOf } from "./digest.ts";
+import { createHash } from "node:crypto";
+import { DIGEST_BYTES, digestOf, sha256 } from "./digest.ts";
 
 /** Small enough to be held in memory by several processes, large enough that the list stays short (512 KiB for 16 GiB). */
 export const DIGEST_BLOCK_BYTES = 1024 * 1024;
@@ -54,7 +54,7 @@ export function blockDigestsOf(bytes: Uint8Array): Uint8Array {
 
 /** The digest of bytes that are all at hand. */
 export function bodyDigest(bytes: Uint8Array): Uint8Array {
-  if (bytes.length > 0 && bytes.length <= DIGEST_BLOCK_BYTES) return digestOfBlocks(hash("sha256", bytes, "buffer"));
+  if (bytes.length > 0 && bytes.length <= DIGEST_BLOCK_BYTES) return digestOfBlocks(sha256(bytes));
   return digestOfBlocks(blockDigestsOf(bytes));
 }
 

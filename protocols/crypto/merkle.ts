@@ -7,14 +7,13 @@
  * Of an odd level the last node goes up as it is, which is the tree of the RFC. Leaves and nodes begin differently, so that a node never
  * passes for a statement.
  */
-import { hash } from "node:crypto";
-import { DIGEST_BYTES } from "./digest.ts";
+import { DIGEST_BYTES, sha256 } from "./digest.ts";
 
 export interface MerkleTree {
   readonly size: number;
   readonly root: Uint8Array;
-  /** The nodes beside the way from a leaf up to the root, one after another. */
-  path(index: number): Uint8Array;
+  /** The nodes beside the way from a leaf up to the root, one after another, behind `head`. */
+  path(index: number, head?: Uint8Array): Uint8Array;
   /** All nodes, to be kept: `treeOfNodes` makes the same tree of them. */
   readonly nodes: Uint8Array;
 }
@@ -23,7 +22,7 @@ export function leafHash(statement: Uint8Array): Uint8Array {
   const lengthBytes = 1 + statement.length;
   const bytes = lengthBytes <= leafInput.length ? leafInput : Buffer.alloc(lengthBytes);
   bytes.set(statement, 1);
-  return hash("sha256", bytes.subarray(0, lengthBytes), "buffer");
+  return sha256(bytes.subarray(0, lengthBytes));
 }
 
 /** @param leaves `leafHash` of each statement, one after another; at least one */
@@ -50,25 +49,25 @@ export function treeOfNodes(nodes: Uint8Array, size: number): MerkleTree {
   return {
     ...{ size, nodes },
     root: nodes.subarray(nodes.length - DIGEST_BYTES),
-    path(index) {
-      const parts: Uint8Array[] = [];
+    path(index, head = EMPTY) {
+      const bytes = Buffer.allocUnsafe(head.length + pathBytes(index, size));
+      bytes.set(head);
+      let filled = head.length;
       let start = 0;
       let at = index;
       for (let count = size; count > 1; count = Math.ceil(count / 2)) {
         const beside = at ^ 1;
         const from = start + beside * DIGEST_BYTES;
-        if (beside < count) parts.push(nodes.subarray(from, from + DIGEST_BYTES));
+        if (beside < count) {
+          bytes.set(nodes.subarray(from, from + DIGEST_BYTES), filled);
+          filled += DIGEST_BYTES;
+        }
         start += count * DIGEST_BYTES;
         at >>= 1;
       }
-      return Buffer.concat(parts);
+      return bytes;
     },
   };
-}
-
-/** How many bytes `nodes` of a tree has. */
-export function nodesBytes(size: number): number {
-  return nodeCount(size) * DIGEST_BYTES;
 }
 
 /** The root that a leaf and its path lead to; undefined when the path has another length than that place in that tree has. */
@@ -92,6 +91,16 @@ export function rootOfPath(leaf: Uint8Array, index: number, size: number, path: 
   return used === path.length ? node : undefined;
 }
 
+function pathBytes(index: number, size: number): number {
+  let nodes = 0;
+  let at = index;
+  for (let count = size; count > 1; count = Math.ceil(count / 2)) {
+    if ((at ^ 1) < count) nodes += 1;
+    at >>= 1;
+  }
+  return nodes * DIGEST_BYTES;
+}
+
 function nodeCount(size: number): number {
   let nodes = size;
   for (let count = size; count > 1; ) {
@@ -101,11 +110,13 @@ function nodeCount(size: number): number {
   return nodes;
 }
 
+const EMPTY = new Uint8Array();
+
 /** Room for the statements of a deposit; what is longer gets its own. The first byte stays 00. */
 const leafInput = Buffer.alloc(8 * 1024);
 const nodeInput = Buffer.alloc(1 + 2 * DIGEST_BYTES, 1);
 
 function nodeHash(pair: Uint8Array): Uint8Array {
   nodeInput.set(pair, 1);
-  return hash("sha256", nodeInput, "buffer");
+  return sha256(nodeInput);
 }

@@ -37,10 +37,11 @@ export function signLot(signer: Signer, domain: string, tree: MerkleTree): Uint8
 
 /** What `signLot` made, as the signature of one of the statements. */
 export function signatureInLot(signature: Uint8Array, tree: MerkleTree, index: number): Uint8Array {
-  const place = Buffer.alloc(PLACE_BYTES);
-  place.writeUInt32BE(index, 0);
-  place.writeUInt32BE(tree.size, 4);
-  return Buffer.concat([signature, place, tree.path(index)]);
+  const head = Buffer.alloc(SIGNATURE_BYTES + PLACE_BYTES);
+  head.set(signature);
+  head.writeUInt32BE(index, SIGNATURE_BYTES);
+  head.writeUInt32BE(tree.size, SIGNATURE_BYTES + 4);
+  return tree.path(index, head);
 }
 
 /** False for a wrong signature of either form; see `verifySignature`. */

@@ -55,7 +55,12 @@ export function encodeProof(proof: Proof): Uint8Array {
 
 /** What the owner signs when it accepts a chain. */
 export function chainDigest(links: readonly Uint8Array[], keeping: Uint8Array): Uint8Array {
-  return digestOf("intercloud/chain/v1", encodeCanonical([...links, keeping]));
+  return digestOfChain(encodeCanonical([...links, keeping]));
+}
+
+/** @param chain canonical bytes of the list of links and home's statement */
+export function digestOfChain(chain: Uint8Array): Uint8Array {
+  return digestOf("intercloud/chain/v1", chain);
 }
 
 /**

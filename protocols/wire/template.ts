@@ -2,6 +2,7 @@
  * Many messages that differ in a few byte strings of fixed length: encoded once, and filled in for each. A thousand statements of a lot
  * are made in the time of a few that are encoded one by one.
  */
+import { createRecent } from "../crypto/recent.ts";
 import { type CborValue, encodeCanonical } from "./codec.ts";
 import { IntercloudError } from "./errors.ts";
 
@@ -21,12 +22,34 @@ export function template(holeBytes: readonly number[], make: (values: readonly U
   return {
     lengthBytes: base.length,
     fill(...values) {
-      const bytes = Buffer.from(base);
+      const bytes = Buffer.allocUnsafe(base.length);
+      base.copy(bytes);
       for (const [i, place] of places.entries()) bytes.set(values[i]!, place);
       return bytes;
     },
   };
 }
+
+/**
+ * The same for messages whose byte strings have a few different lengths: a template is made for each combination when it first comes.
+ * @param name of the kind of message; `make` is the same for all of a name
+ */
+export function filled(
+  name: string,
+  values: readonly Uint8Array[],
+  make: (values: readonly Uint8Array[]) => CborValue,
+): Uint8Array {
+  const key = values.reduce((text, { length }) => `${text} ${length}`, name);
+  let found = made.get(key);
+  if (found === undefined) {
+    const lengths = values.map(({ length }) => length);
+    found = template(lengths, make);
+    made.set(key, found);
+  }
+  return found.fill(...values);
+}
+
+const made = createRecent<Template>(256);
 
 /** Bytes that nothing else in a message has: no name, number or other hole. */
 function marker(lengthBytes: number, hole: number): Uint8Array {

@@ -8,8 +8,8 @@ import { signatureInLot } from "../../crypto/statement-signature.ts";
 import type { RequestTerms } from "../../identity/request.ts";
 import { byTurns } from "../../wire/by-turns.ts";
 import { type CborValue, encodeCanonical } from "../../wire/codec.ts";
-import { type Template, template } from "../../wire/template.ts";
-import { chainDigest, type Proof } from "../proof.ts";
+import { filled } from "../../wire/template.ts";
+import { chainDigest, digestOfChain, type Proof } from "../proof.ts";
 import { columnAt, type LotStatements } from "./lot-statements.ts";
 
 export interface OfferedLot {
@@ -189,43 +189,33 @@ export function signedRequestBytes(
 
 /** What a link or home's statement looks like when it is signed. */
 export function signedStatement(body: Uint8Array, signature: Uint8Array): Uint8Array {
-  return filled(`statement ${body.length} ${signature.length}`, [body, signature], ([one, other]) => ({
-    ...{ body: one!, signature: other! },
-  }));
+  return filled("statement", [body, signature], ([one, other]) => ({ body: one!, signature: other! }));
 }
 
+/** `chainDigest` of what `signedStatement` makes of them, without making it. */
 function chainDigestOf(
   { linkBodies, links, keepingBodies, keepings }: KeptLot,
   { linkSignatures, keepingSignature }: Pick<ClosedLot, "linkSignatures" | "keepingSignature">,
   index: number,
 ): Uint8Array {
-  const signed = linkBodies[index]!.map((body, i) =>
-    signedStatement(body, signatureInLot(linkSignatures[i]!, links[i]!, index)),
-  );
-  return chainDigest(signed, signedStatement(keepingBodies[index]!, signatureInLot(keepingSignature, keepings, index)));
+  const parts: Uint8Array[] = [];
+  for (const [i, body] of linkBodies[index]!.entries()) {
+    parts.push(body, signatureInLot(linkSignatures[i]!, links[i]!, index));
+  }
+  parts.push(keepingBodies[index]!, signatureInLot(keepingSignature, keepings, index));
+  return digestOfChain(filled("chain", parts, chainOf));
+}
+
+function chainOf(parts: readonly Uint8Array[]): CborValue {
+  const signed: Uint8Array[] = [];
+  for (let i = 0; i < parts.length; i += 2) {
+    signed.push(encodeCanonical({ body: parts[i]!, signature: parts[i + 1]! }));
+  }
+  return signed;
 }
 
 async function treeOf(items: number, statementAt: (index: number) => Uint8Array): Promise<MerkleTree> {
   const leaves = new Uint8Array(items * DIGEST_BYTES);
   await byTurns(items, (index) => leaves.set(leafHash(statementAt(index)), index * DIGEST_BYTES));
   return merkleTree(leaves);
-}
-
-/** A few shapes of a few lengths make up all lots. */
-const MAX_TEMPLATES = 256;
-const templates = new Map<string, Template>();
-
-function filled(
-  name: string,
-  values: readonly Uint8Array[],
-  make: (values: readonly Uint8Array[]) => CborValue,
-): Uint8Array {
-  let found = templates.get(name);
-  if (found === undefined) {
-    if (templates.size >= MAX_TEMPLATES) templates.clear();
-    const lengths = values.map(({ length }) => length);
-    found = template(lengths, make);
-    templates.set(name, found);
-  }
-  return found.fill(...values);
 }

@@ -14,7 +14,7 @@ import type { Change, Store } from "../../storage/index.ts";
 import { decodeCanonical, encodeCanonical } from "../../wire/codec.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import { boundedBytes, fixedBytes, parseShape } from "../../wire/shape.ts";
-import { type Template, template } from "../../wire/template.ts";
+import { filled, type Template, template } from "../../wire/template.ts";
 import { MAX_LOT_BYTES, MAX_LOT_ITEM_BYTES, MAX_LOT_SHARES, MAX_MANIFEST_BYTES } from "../constants.ts";
 import { checkManifest, type Manifest } from "../manifest.ts";
 
@@ -102,7 +102,9 @@ function readDealLot(parts: LotParts, nodes: Uint8Array | undefined): DealLot {
     ...parts,
     ...{ manifest, tree, offsets: offsetsOf(lengths) },
     signedManifest: (index) =>
-      encodeCanonical({ body: bodyOf(index), signature: signatureInLot(signature, tree, index) }),
+      filled("manifest", [bodyOf(index), signatureInLot(signature, tree, index)], ([body, signed]) => ({
+        ...{ body: body!, signature: signed! },
+      })),
   };
 }
 
