@@ -14,6 +14,7 @@ import {
   type DepositProgress,
   type Directory,
   deposit,
+  depositLot,
   destroy,
   findProof,
   type GrantsChanged,
@@ -45,6 +46,7 @@ import type { Clock } from "../protocols/wire/clock.ts";
 import { IntercloudError } from "../protocols/wire/errors.ts";
 import type { PeerName, Transport } from "../protocols/wire/transport.ts";
 import { createGarbageCollector } from "../runtime/garbage.ts";
+import type { DepositedOne } from "./batch.ts";
 import { change } from "./change.ts";
 import { type ClientStock, createClientStock } from "./client-stock.ts";
 import { counting } from "./counting.ts";
@@ -75,6 +77,11 @@ export interface DepositCallOptions extends CallOptions, DepositChoice {
    */
   readonly form?: "envelope" | "whole" | undefined;
   readonly onProgress?: (progress: DepositPhase) => void;
+}
+
+export interface BatchCallOptions extends CallOptions, DepositChoice {
+  /** What exists, as it comes to be: also when the rest fails after that. */
+  readonly onDeposited?: (index: number, deposited: DepositedOne) => void;
 }
 
 /** `reading` comes first when a one-shot source is deposited whole. The length of a one-shot source is not known. */
@@ -149,6 +156,12 @@ export interface Client extends AsyncDisposable {
    * be used again. @throws IntercloudError NOT_ENOUGH_PROVIDERS, NO_DEAL, PROVIDERS_FULL, EMPTY_MESSAGE, WRONG_NUMBERS ...; nothing is kept then.
    */
   deposit(source: DepositSource, options?: DepositCallOptions): Promise<Deposited>;
+  /**
+   * Deposits many messages, each with a token of its own. Those of 1 byte to 64 KiB go together, whole, by Protocol 3 and the fanout route:
+   * all of them exist at the end or none. Longer ones, and those of unknown length, follow one by one, in envelopes.
+   * @returns in the order of `sources`. @throws IntercloudError as `deposit` does; WRONG_FORM, LOT_TOO_LARGE.
+   */
+  depositAll(sources: readonly DepositSource[], options?: BatchCallOptions): Promise<readonly DepositedOne[]>;
   /**
    * A deposit of either form. @throws IntercloudError BAD_TOKEN, NO_SUCH_DEPOSIT, NOT_THE_OWNER, NOT_ENOUGH_PROVIDERS, FILE_ELSEWHERE;
    * the message may throw WRONG_BYTES, WRONG_DEAL, NO_ENVELOPE.
@@ -361,6 +374,17 @@ export function createClient(parts: ClientParts): Client {
       } finally {
         await spooled[Symbol.asyncDispose]();
       }
+    },
+    async depositAll(sources, options = {}) {
+      const { depositBatch, lotPlan } = await import("./batch.ts");
+      const signal = signalOf(options);
+      const plan = lotPlan(depositPlan(settings, options, directory), options);
+      const one = { ...options, signal, form: "envelope" } as const;
+      return await depositBatch(sources, {
+        ...{ signal, onDeposited: options.onDeposited ?? (() => {}) },
+        lot: async (messages) => await depositLot(await user(), { ...plan, messages, signal }),
+        long: (source) => this.deposit(source, one),
+      });
     },
     async retrieve(tokenText, options = {}) {
       const token = parseTokenText(tokenText);

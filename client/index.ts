@@ -5,6 +5,7 @@ export type { Grant, GrantPurpose, GrantTerms } from "../protocols/custody/grant
 export type { Identity } from "../protocols/identity/identity.ts";
 export type { Token } from "../protocols/tokens/token.ts";
 export { IntercloudError } from "../protocols/wire/errors.ts";
+export type { DepositedOne } from "./batch.ts";
 export * from "./client.ts";
 export type { ClientStock, StockLine } from "./client-stock.ts";
 export type { DepositSettings } from "./deposit-plan.ts";

@@ -66,7 +66,10 @@ export function choiceOf(context: CommandContext): DepositChoice {
 }
 
 /** For --json. */
-export function depositedFields({ tokenText, token, envelope }: Deposited, members: Members) {
+export function depositedFields(
+  { tokenText, token, envelope }: Pick<Deposited, "tokenText" | "token" | "envelope">,
+  members: Members,
+) {
   const { owner, providers, threshold, protocol, route, copies } = token;
   const lengthBytes = envelope === null ? token.lengthBytes : messageBytesIn(envelope.lengthBytes, tokenText);
   return {
@@ -86,7 +89,7 @@ export function depositedFields({ tokenText, token, envelope }: Deposited, membe
 export async function remember(
   context: CommandContext,
   notes: Notes,
-  { tokenText, token }: Deposited,
+  { tokenText, token }: Pick<Deposited, "tokenText" | "token">,
   name: string | null,
 ): Promise<void> {
   try {

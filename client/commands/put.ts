@@ -4,6 +4,7 @@ import {
   type Command,
   type CommandContext,
   switchOption,
+  usageError,
   writeJson,
   writeText,
 } from "../../runtime/command.ts";
@@ -19,18 +20,29 @@ const PHASES = { reading: "reading", hashing: "hashing", dealing: "dealing", pou
 export const command: Command = {
   name: "put",
   summary: "deposit a file and print its token",
-  arguments: [{ name: "FILE", summary: "what to deposit; - is stdin" }],
+  arguments: [{ name: "FILE", summary: "what to deposit; - is stdin", variadic: true }],
   options: [
     {
       name: "whole",
       summary:
         "share the message itself among the providers (default: it is encrypted, home and the other keepers keep it, and all share its key)",
     },
+    {
+      name: "batch",
+      summary:
+        'deposit many files at once, or with - messages on stdin, one in each line: {"name": ..., "text": ...} or {"name": ..., "base64": ...}; prints a token and a name for each',
+    },
     ...DEPOSIT_OPTIONS,
     PASSPHRASE_OPTION,
   ],
   async run(context) {
+    if (switchOption(context, "batch")) {
+      // loaded here, because few commands are a batch
+      const { putBatch } = await import("./put-batch.ts");
+      return await putBatch(context);
+    }
     const file = argumentAt(context, 0);
+    if (context.args.length > 1) throw usageError("put takes one file, or many with --batch; see --help");
     const progress = progressLine(context);
     const deposit = await (switchOption(context, "whole") ? wholeOf : envelopeOf)(context, file, progress);
     await withClient(context, async (client, { notes }) => {

@@ -18,7 +18,6 @@ export const MAX_LOT_ITEMS = 4096;
 
 const PLACE_BYTES = 8;
 const MAX_PATH_BYTES = DIGEST_BYTES * Math.log2(MAX_LOT_ITEMS);
-export const MAX_STATEMENT_SIGNATURE_BYTES = SIGNATURE_BYTES + PLACE_BYTES + MAX_PATH_BYTES;
 
 /** Its length only; the rest is for `verifyStatement`. */
 export const statementSignatureShape = v.pipe(

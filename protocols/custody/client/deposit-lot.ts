@@ -6,7 +6,7 @@ import { DIGEST_BYTES, equalBytes } from "../../crypto/digest.ts";
 import { newAgreementKey } from "../../crypto/key-agreement.ts";
 import { wipe } from "../../crypto/release.ts";
 import { signLot } from "../../crypto/statement-signature.ts";
-import { seedInLot } from "../../dealing/lot/deal-lot.ts";
+import { requireLotSize, seedInLot } from "../../dealing/lot/deal-lot.ts";
 import type { FreshLot } from "../../dealing/lot/request-lot.ts";
 import { checkKeptRequest, REQUEST_DOMAIN, type RequestTerms } from "../../identity/request.ts";
 import { NONCE_BYTES } from "../../rounds/constants.ts";
@@ -79,8 +79,9 @@ export async function depositLot(user: CustodyUser, options: LotOptions): Promis
   const signal = options.signal ?? new AbortController().signal;
   if (messages.length === 0) return [];
   for (const [index, { length }] of messages.entries()) requireLength(index, length);
-  const peers = await chooseProviders(user, candidates, options.providers, signal);
   const lengths = messages.map(({ length }) => layeredBytes(length));
+  requireLotSize(lengths, options.providers);
+  const peers = await chooseProviders(user, candidates, options.providers, signal);
   const fresh = await freshLot(user, { providers: peers, threshold, lengths, dealer, signal });
   try {
     const layered = await layeredAll(user, messages, fresh);

@@ -8,7 +8,7 @@ import { DIGEST_BYTES, digestOf } from "../../crypto/digest.ts";
 import { leafHash, type MerkleTree, merkleTree, treeOfNodes } from "../../crypto/merkle.ts";
 import { createRecent, type Recent } from "../../crypto/recent.ts";
 import { SIGNATURE_BYTES } from "../../crypto/signing.ts";
-import { signatureInLot } from "../../crypto/statement-signature.ts";
+import { MAX_LOT_ITEMS, signatureInLot } from "../../crypto/statement-signature.ts";
 import { DEAL_ID_BYTES } from "../../rounds/constants.ts";
 import type { Change, Store } from "../../storage/index.ts";
 import { decodeCanonical, encodeCanonical } from "../../wire/codec.ts";
@@ -88,8 +88,15 @@ export function checkDealLot(parts: LotParts): DealLot {
 /** @throws IntercloudError LOT_TOO_LARGE. */
 export function requireLotSize(lengths: readonly number[], providers: number): void {
   const fits = lengths.every((each) => each >= 1 && each <= MAX_LOT_ITEM_BYTES) && lengths.length > 0;
-  if (fits && lengths.length * providers <= MAX_LOT_SHARES && sum(lengths) <= MAX_LOT_BYTES) return;
-  const message = `a lot takes ${Math.floor(MAX_LOT_SHARES / providers)} messages among ${providers} providers, of ${MAX_LOT_ITEM_BYTES} bytes each and ${MAX_LOT_BYTES} in all; make several`;
+  if (
+    fits &&
+    lengths.length <= MAX_LOT_ITEMS &&
+    lengths.length * providers <= MAX_LOT_SHARES &&
+    sum(lengths) <= MAX_LOT_BYTES
+  )
+    return;
+  const most = Math.min(MAX_LOT_ITEMS, Math.floor(MAX_LOT_SHARES / providers));
+  const message = `a batch takes ${most} messages among ${providers} providers, of ${MAX_LOT_ITEM_BYTES} bytes each and ${MAX_LOT_BYTES} in all; make several`;
   throw new IntercloudError("LOT_TOO_LARGE", "bad-request", message);
 }
 
