@@ -5,10 +5,11 @@
 import { type MeasuredTestnet, startMeasuredTestnet } from "./measured-testnet.ts";
 import { say } from "./progress.ts";
 import { median, percentile, type Row, ratioRow } from "./row.ts";
-import type { Operations, RateTask } from "./tasks.ts";
+import { BATCH_KEYS, type Operations, type RateTask } from "./tasks.ts";
 
 const TARGET = 0.5;
 const GOODPUT_TARGET = 0.9;
+const BATCH_TARGET = 20;
 const COUNT = 400;
 const IN_FLIGHT = 32;
 const ROUNDS = 5;
@@ -41,9 +42,22 @@ export async function rateBench(): Promise<Row[]> {
     const text = `${name} of a key, fanout, n=5 t=3`;
     const peak = median(oursPerSecond);
     rows.push(ratioRow(`${text}, against empty signed request-responses`, "/s", peak, median(theirsPerSecond), TARGET));
+    if (name === "deposit") rows.push(await batchRow(testnet, peak));
     rows.push(...(await loadCurve(testnet, text, ours, peak)));
   }
   return rows;
+}
+
+async function batchRow(testnet: MeasuredTestnet, singlePerSecond: number): Promise<Row> {
+  const run = () => testnet.run({ action: "deposit-batch", count: 1, inFlight: 1 });
+  await run();
+  const keysPerSecond: number[] = [];
+  for (let round = 1; round <= ROUNDS; round += 1) {
+    keysPerSecond.push(perSecond(await run()) * BATCH_KEYS);
+    say(`${round}/${ROUNDS} batch of ${BATCH_KEYS} keys: ${(keysPerSecond.at(-1) ?? 0).toFixed(0)} keys/s`);
+  }
+  const text = `deposit of keys in batches of ${BATCH_KEYS}, n=5 t=3, against one by one`;
+  return ratioRow(text, "/s", median(keysPerSecond), singlePerSecond, BATCH_TARGET);
 }
 
 async function loadCurve(

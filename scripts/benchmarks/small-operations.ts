@@ -7,7 +7,7 @@ import type { PeerName, Transport } from "../../protocols/wire/transport.ts";
 import { systemEntropy } from "../../runtime/entropy.ts";
 import { drain } from "./forward-only.ts";
 import { ask, signed } from "./signed-asks.ts";
-import type { Operations, RateTask } from "./tasks.ts";
+import { BATCH_KEYS, type Operations, type RateTask } from "./tasks.ts";
 
 /** As long as the file key of an envelope is stored. */
 const KEY_BYTES = 32;
@@ -40,6 +40,11 @@ export function createSmallOperations(options: SmallOperationsOptions) {
       const key = systemEntropy(KEY_BYTES);
       const source = { lengthBytes: key.length, open: () => only(key) };
       made.push((await client.deposit(source, { route: "fanout", form: "whole" })).tokenText);
+    },
+    async "deposit-batch"() {
+      const keys = Array.from({ length: BATCH_KEYS }, () => systemEntropy(KEY_BYTES));
+      const deposited = await client.depositAll(keys);
+      if (!deposited.every(({ inLot }) => inLot)) throw new Error("some keys went one by one");
     },
     async "retrieve-keys"() {
       const token = tokens[next++ % tokens.length];

@@ -82,7 +82,7 @@ export async function sealLot(
   });
   lots.end(lotId);
   await withDeal(provider.store, lotId, () => finishBurn(provider.store, lotId));
-  if (placed.sum !== undefined) for (const tokenId of placed.offered.tokenIds) provider.announce(tokenId);
+  // Not announced one by one now: that would take longer than all the rest. The DHT hears of them when the node starts the next time.
   await channel.sendMessage({});
   await channel.close();
 }
