@@ -16,5 +16,6 @@ export async function* piecesOf(...parts: readonly Uint8Array[]): AsyncIterable<
 export async function receiveWhole(channel: Channel, lengthBytes: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   for await (const chunk of channel.receiveBody({ lengthBytes })) chunks.push(chunk);
-  return Buffer.concat(chunks);
+  const { buffer, byteOffset } = Buffer.concat(chunks);
+  return new Uint8Array(buffer, byteOffset, lengthBytes);
 }

@@ -23,6 +23,7 @@ const EVENTS: readonly AuditEvent[] = [
   { kind: "copied", tokenId },
   { kind: "kept-envelope", tokenId, lengthBytes: most },
   { kind: "sealed", tokenId, identity },
+  { kind: "lot", step: "sealed", dealId, identity, root: tokenId, items: 4096 },
   { kind: "burnt", dealId, tokenId, why: "failed" },
   { kind: "burnt", dealId, tokenId: null, why: "expired" },
   { kind: "served", ...asked, offsetBytes: MAX_ROUND_BYTES, lengthBytes: MAX_ROUND_BYTES },
