@@ -18,7 +18,14 @@ export const BATCH_KEYS = 1_000;
 
 /** Many small operations: deposits of a key or of a batch of keys, retrievals of what was deposited last, or the empty request-responses of either. */
 export interface RateTask {
-  readonly action: "deposit-keys" | "deposit-batch" | "retrieve-keys" | "ask-as-deposit" | "ask-as-retrieve" | "hello" | "fill-stock";
+  readonly action:
+    | "deposit-keys"
+    | "deposit-batch"
+    | "retrieve-keys"
+    | "ask-as-deposit"
+    | "ask-as-retrieve"
+    | "hello"
+    | "fill-stock";
   readonly count: number;
   /** How many at once; with `perSecond`, how many at most before the next ones are refused. */
   readonly inFlight: number;
