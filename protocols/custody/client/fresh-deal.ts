@@ -30,20 +30,6 @@ const BUSY_PATIENCE_MS = 10_000;
 /** Tries the dealers in turn; the next one is asked when one is away or busy, and all of them again when one of them is only busy. */
 export async function freshDeal(user: CustodyUser, options: FreshDealOptions): Promise<FreshDeal> {
   if (options.dealer === "self") return await selfDeal(user, options);
-  const giveUpAtMs = user.clock.nowMs() + BUSY_PATIENCE_MS;
-  for (;;) {
-    try {
-      return await askDealers(user, options);
-    } catch (error) {
-      const retryAfterMs = busyForMs(error);
-      if (retryAfterMs === undefined || user.clock.nowMs() + retryAfterMs > giveUpAtMs) throw error;
-      await pause(user.clock, retryAfterMs, options.signal);
-      options.signal.throwIfAborted();
-    }
-  }
-}
-
-async function askDealers(user: CustodyUser, options: FreshDealOptions): Promise<FreshDeal> {
   const { transport, session, clock, entropy } = user;
   return await anyDealer(user, options, (dealer) =>
     requestDeal({ ...options, transport, dealer, session, clock, entropy }),
@@ -70,11 +56,23 @@ export async function freshLot(user: CustodyUser, options: FreshLotOptions): Pro
   );
 }
 
-async function anyDealer<T>(
-  user: CustodyUser,
-  options: Pick<FreshDealOptions, "providers" | "dealer" | "signal">,
-  ask: (dealer: PeerName) => Promise<T>,
-): Promise<T> {
+type Asking = Pick<FreshDealOptions, "providers" | "dealer" | "signal">;
+
+async function anyDealer<T>(user: CustodyUser, options: Asking, ask: (dealer: PeerName) => Promise<T>): Promise<T> {
+  const giveUpAtMs = user.clock.nowMs() + BUSY_PATIENCE_MS;
+  for (;;) {
+    try {
+      return await eachDealer(user, options, ask);
+    } catch (error) {
+      const retryAfterMs = busyForMs(error);
+      if (retryAfterMs === undefined || user.clock.nowMs() + retryAfterMs > giveUpAtMs) throw error;
+      await pause(user.clock, retryAfterMs, options.signal);
+      options.signal.throwIfAborted();
+    }
+  }
+}
+
+async function eachDealer<T>(user: CustodyUser, options: Asking, ask: (dealer: PeerName) => Promise<T>): Promise<T> {
   const dealers = dealersFor(user, options.dealer);
   let last: unknown;
   for (const dealer of dealers) {
