@@ -6,6 +6,7 @@
  *   lot-part    provider to keeper: { lotId }, body: its parts -> {}
  *   link-lot    { lotId, timeMs }, body: the digests of all parts -> { signature, keeping }, and from home a body: digests of what it
  *               received and of what it keeps
+ *   lot-status  provider to provider, when the owner has not come back: { lotId } -> { seal }: what the owner sealed it with there, and its body
  *   seal-lot    { lotId, tag, terms, signature, links, keeping }, body: digests of what the owner sent and of what home keeps -> {}
  */
 import * as v from "valibot";
@@ -34,3 +35,6 @@ export const sealLotShape = v.strictObject({
   ...{ lotId, tag, terms: closingTermsShape, signature, keeping },
   links: v.pipe(v.array(signature), v.minLength(1), v.maxLength(MAX_PROVIDERS)),
 });
+export type SealLot = Readonly<v.InferOutput<typeof sealLotShape>>;
+/** Null where it is not sealed. */
+export const lotStatusShape = v.strictObject({ seal: v.nullable(sealLotShape) });

@@ -19,6 +19,7 @@ import { linkLot, receiveLotPart } from "./lot/link-lot.ts";
 import { createLotsUnderWay } from "./lot/lots-under-way.ts";
 import { placeLot } from "./lot/place-lot.ts";
 import { sealLot } from "./lot/seal-lot.ts";
+import { lotStatus } from "./lot/settle-lot.ts";
 import { pour } from "./pour.ts";
 import type { CustodyProvider } from "./provider.ts";
 import { hello, list, locate, ready, show } from "./queries.ts";
@@ -77,6 +78,7 @@ export function custodyHandlers(provider: CustodyProvider): Handlers {
       "lot-part": (channel, header, context) => receiveLotPart(provider, lots, channel, header, context),
       "link-lot": (channel, header, context) => linkLot(provider, active, lots, channel, header, context),
       "seal-lot": (channel, header, context) => sealLot(provider, active, lots, channel, header, context),
+      "lot-status": (channel, header, context) => lotStatus(provider, channel, header, context),
       copy: (channel, header, context) => receiveCopy(provider, active, channel, header, context),
       envelope: (channel, header, context) => receiveEnvelope(provider, active, channel, header, context),
       "read-envelope": (channel, header, context) =>

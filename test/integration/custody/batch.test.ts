@@ -10,12 +10,13 @@ import {
   MAX_LOT_MESSAGE_BYTES,
   repairDeposit,
 } from "../../../protocols/custody/client/index.ts";
-import { CUSTODY_PROTOCOL } from "../../../protocols/custody/constants.ts";
+import { CUSTODY_PROTOCOL, LOT_LIFETIME_MS } from "../../../protocols/custody/constants.ts";
 import { encodeProof, readProof } from "../../../protocols/custody/proof.ts";
 import { ciphertextName, loadDeposit, proofParts } from "../../../protocols/custody/server/deposit-record.ts";
 import { custodyHandlers, sweepDeposits } from "../../../protocols/custody/server/index.ts";
 import { createDealKeeper, DEALING_PROTOCOL, loadHeldDeal, sweepDeals } from "../../../protocols/dealing/index.ts";
 import { parseTokenText } from "../../../protocols/tokens/token-text.ts";
+import type { Clock } from "../../../protocols/wire/clock.ts";
 import type { Sent } from "../../../protocols/wire/stream-transport.ts";
 import type { Channel, Handlers, Transport } from "../../../protocols/wire/transport.ts";
 import { piecesOf } from "../../../protocols/wire/whole-body.ts";
@@ -296,6 +297,44 @@ test("a lot that was bound and not sealed is burnt when the provider starts agai
   await destroy(world.user, parseTokenText(tokens[1]!), SIGNAL);
   await sweepDeposits(custody, true);
   expect(lots()).toBe(0);
+});
+
+test("an owner that dies while it seals: who has its word gives it to the others", async () => {
+  const clock: Clock = {
+    nowMs: () => systemClock.nowMs(),
+    after: (delayMs, action) => systemClock.after(delayMs === LOT_LIFETIME_MS ? 300 : delayMs, action),
+  };
+  await start({ clock });
+  const messages = messagesOf(3);
+  const { transport } = world.user;
+  const [, second] = world.providers;
+  const gone = new Error("dead");
+  const dying: Transport = {
+    ...transport,
+    open: async (to, protocol, method, header, options) => {
+      if (method === "seal-lot" && to !== second!.peer) throw gone;
+      return await transport.open(to, protocol, method, header, options);
+    },
+    ask: async (to, protocol, method, body, options) => {
+      if (method === "abandon") throw gone;
+      return await transport.ask(to, protocol, method, body, options);
+    },
+  };
+  const candidates = world.user.directory.providers;
+  const options = { messages, providers: 5, threshold: 3, copies: 3, candidates };
+  await errorOf(depositLot({ ...world.user, transport: dying }, options));
+  const sealed = ({ store }: WorldProvider) => [...store.records.keys()].some((key) => key.startsWith("lot/"));
+  const deadlineMs = systemClock.nowMs() + 10_000;
+  while (!world.providers.every(sealed) && systemClock.nowMs() < deadlineMs) {
+    await new Promise((resume) => setTimeout(resume, 20));
+  }
+  expect(world.providers.map(sealed)).toEqual([true, true, true, true, true]);
+  world.kill(2, 3);
+  const { deposits } = await listDeposits(world.user, SIGNAL);
+  expect(deposits).toHaveLength(3);
+  const got = await Promise.all(deposits.map(({ tokenText }) => world.get(tokenText)));
+  const sorted = (all: readonly Uint8Array[]) => all.map((each) => Buffer.from(each).toString("hex")).sort();
+  expect(sorted(got)).toEqual(sorted(messages));
 });
 
 test("over a limit nothing is deposited, and it says which", async () => {

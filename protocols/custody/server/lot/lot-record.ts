@@ -65,6 +65,7 @@ const INDEX_PREFIX = "lot-index/";
 
 export interface StoredLot {
   readonly statements: LotStatements;
+  readonly columns: LotColumns;
   readonly signatures: LotSignatures;
   proof(index: number): Proof;
 }
@@ -129,7 +130,12 @@ async function readLot(store: Store, lotId: Uint8Array, value: Uint8Array): Prom
     ...{ requests: treeOf(requests), keepings: treeOf(keepings), closings: treeOf(closings) },
     links: links.map(treeOf),
   };
-  return { statements, signatures, proof: (index) => proofInLot(statements, columns, trees, signatures, index) };
+  return {
+    statements,
+    columns,
+    signatures,
+    proof: (index) => proofInLot(statements, columns, trees, signatures, index),
+  };
 }
 
 /** What was signed about one deposit. @throws IntercloudError STORE_DAMAGED when its lot is gone. */

@@ -31,6 +31,7 @@ import { requireRoom } from "../bind.ts";
 import type { CustodyProvider } from "../provider.ts";
 import { burnLot } from "./burn-lot.ts";
 import type { LotSum, LotsUnderWay } from "./lots-under-way.ts";
+import { sealAsOthers } from "./settle-lot.ts";
 
 export async function placeLot(
   provider: CustodyProvider,
@@ -231,7 +232,7 @@ function giveParts(
   return given;
 }
 
-/** A lot that the owner does not have sealed in time, or abandons, is burnt. */
+/** A lot that the owner does not have sealed in time, or abandons, is burnt, unless it was sealed elsewhere. */
 async function waitForSeal(
   provider: CustodyProvider,
   active: ActiveDeposits,
@@ -240,7 +241,11 @@ async function waitForSeal(
   ended: Promise<void>,
 ): Promise<void> {
   const giveUp = () => lots.end(lotId);
-  const disarm = provider.clock.after(LOT_LIFETIME_MS, giveUp);
+  const settle = async () => {
+    const placed = lots.find(lotId);
+    if (placed !== undefined) await active.run(lotId, "seal", never, () => sealAsOthers(provider, placed));
+  };
+  const disarm = provider.clock.after(LOT_LIFETIME_MS, () => void settle().then(giveUp, giveUp));
   const never = new AbortController().signal;
   await active.run(lotId, "place", never, async (abandoned) => {
     abandoned.addEventListener("abort", giveUp, { once: true });

@@ -30,7 +30,7 @@ import {
   type LotSignatures,
   proofInLot,
 } from "../../lot/lot-chain.ts";
-import { sealLotShape } from "../../lot/lot-messages.ts";
+import { type SealLot, sealLotShape } from "../../lot/lot-messages.ts";
 import { columnAt } from "../../lot/lot-statements.ts";
 import { sliceDigests } from "../../lot/slice-digests.ts";
 import type { ActiveDeposits } from "../active.ts";
@@ -54,26 +54,10 @@ export async function sealLot(
   if (placed?.linked === undefined) {
     throw new IntercloudError("WRONG_STATE", "conflict", "we have signed no such links, or have given them up");
   }
-  const { items, roster } = placed.offered.statements;
   await active.run(lotId, "seal", context.signal, async () => {
     try {
-      const body = await receiveWhole(channel, 2 * items * DIGEST_BYTES);
-      const digestsFromOwner = body.subarray(0, items * DIGEST_BYTES);
-      const digestsKept = body.subarray(items * DIGEST_BYTES);
-      const { keeping, terms, links, tag, signature } = message;
-      const kept = await keepAll(placed.linked!.lot, { digestsFromOwner, digestsKept, keepingTimeMs: keeping.timeMs });
-      const closed = await closeAll(kept, {
-        ...{ linkSignatures: links, keepingSignature: keeping.signature, closingTerms: terms },
-      });
-      const { linkSignatures, keepingSignature, closingTerms } = closed;
-      const signatures: LotSignatures = {
-        ...{ linkSignatures, keepingSignature, closingTerms, closingTag: tag, closingSignature: signature },
-        ...{ tag: placed.tag, requestSignature: placed.signature },
-      };
-      requireClosed(provider, closed, signatures);
-      requireOwnLink(provider, placed, links, roster);
-      if (placed.sum !== undefined) await requireSameSum(placed.sum, closed);
-      await withDeal(provider.store, lotId, () => commitSealed(provider, placed, closed, signatures));
+      const body = await receiveWhole(channel, sealBytes(placed));
+      await acceptSeal(provider, placed, message, body, provider.clock.nowMs());
     } catch (error) {
       lots.end(lotId);
       await burnLot(provider, lotId, "failed");
@@ -81,17 +65,55 @@ export async function sealLot(
     }
   });
   lots.end(lotId);
-  await withDeal(provider.store, lotId, () => finishBurn(provider.store, lotId));
   // Not announced one by one now: that would take longer than all the rest. The DHT hears of them when the node starts the next time.
   await channel.sendMessage({});
   await channel.close();
 }
 
+/** How long the body of the owner's last message is. */
+export function sealBytes({ offered }: LotUnderWay): number {
+  return 2 * offered.statements.items * DIGEST_BYTES;
+}
+
+/**
+ * Checks what the owner seals the lot with, and does it. Its seed and correction are gone when this resolves.
+ * @param nowMs of a message from the owner; undefined for one that was kept by another provider
+ */
+export async function acceptSeal(
+  provider: CustodyProvider,
+  placed: LotUnderWay,
+  message: SealLot,
+  body: Uint8Array,
+  nowMs: number | undefined,
+): Promise<void> {
+  const { lotId, keeping, terms, links, tag, signature } = message;
+  const { items, roster } = placed.offered.statements;
+  const digestsFromOwner = body.subarray(0, items * DIGEST_BYTES);
+  const digestsKept = body.subarray(items * DIGEST_BYTES);
+  const kept = await keepAll(placed.linked!.lot, { digestsFromOwner, digestsKept, keepingTimeMs: keeping.timeMs });
+  const closed = await closeAll(kept, {
+    ...{ linkSignatures: links, keepingSignature: keeping.signature, closingTerms: terms },
+  });
+  const { linkSignatures, keepingSignature, closingTerms } = closed;
+  const signatures: LotSignatures = {
+    ...{ linkSignatures, keepingSignature, closingTerms, closingTag: tag, closingSignature: signature },
+    ...{ tag: placed.tag, requestSignature: placed.signature },
+  };
+  requireClosed(closed, signatures, nowMs);
+  requireOwnLink(provider, placed, links, roster);
+  if (placed.sum !== undefined) await requireSameSum(placed.sum, closed);
+  await withDeal(provider.store, lotId, async () => {
+    await commitSealed(provider, placed, closed, signatures);
+    await finishBurn(provider.store, lotId);
+  });
+}
+
 /** All deposits are made of the same words, and each signature stands for all of them: the first one is checked as if it were alone. */
-function requireClosed(provider: CustodyProvider, closed: ClosedLot, signatures: LotSignatures): void {
+function requireClosed(closed: ClosedLot, signatures: LotSignatures, nowMs: number | undefined): void {
   const { statements } = closed;
   const proof = proofInLot(statements, closed, closed, signatures, 0);
-  const closing = checkRequest(proof.closing, "deposit", provider.clock.nowMs());
+  const closing =
+    nowMs === undefined ? checkKeptRequest(proof.closing, "deposit") : checkRequest(proof.closing, "deposit", nowMs);
   if (closing.identity !== statements.owner) {
     throw new IntercloudError("NOT_THE_OWNER", "refused", "only the owner can close its deposits");
   }
