@@ -42,7 +42,8 @@ function roundsIn(value: CborValue): Uint8Array[] {
 /** These carry rounds, behind digests or alone; the other bodies of a lot are digests only. */
 const METHODS_WITH_ROUNDS = ["place-lot", "lot-part"];
 
-async function startLot(n: number, t: number, dealer: "self" | undefined) {
+/** @param masks "none" makes every mask zero */
+async function startLot(n: number, t: number, dealer: "self" | undefined, masks: "derived" | "none" = "derived") {
   const unknowns = createUnknowns(HEADER_BYTES);
   const messages = [0, 1].map(() => unitVector(unknowns.next(), COLUMNS));
   const expanded = new Map<number, Set<number>>();
@@ -59,11 +60,14 @@ async function startLot(n: number, t: number, dealer: "self" | undefined) {
         bodies.set(`${from} ${to} ${method}`, body);
       }
     },
-    toolsOf: (who) => ({
-      keystream: unknowns.keystream((column) => {
+    toolsOf: (who) => {
+      const onExpand = (column: number) => {
         if (typeof who === "number") expanded.set(who, (expanded.get(who) ?? new Set()).add(column));
-      }),
-    }),
+      };
+      // The dealer expands every seed before anybody else does, so what it has not expanded is a mask.
+      const maskless = masks === "none" && who !== "dealer";
+      return { keystream: maskless ? unknowns.knownKeystream(onExpand) : unknowns.keystream(onExpand) };
+    },
   });
   world = started;
   const candidates = started.user.directory.providers;
@@ -104,6 +108,15 @@ test.each(SIZES)(
     expect(smallestCoalition(providers, [0])).toHaveLength(size.t);
     expect(smallestCoalition(providers, [1])).toHaveLength(size.t);
     expect(learns(links, [0, 1])).toBe(false);
+  },
+);
+
+/** It must break, or this audit proves nothing. */
+test.each(SIZES.filter(({ t }) => t > 2))(
+  "without masks, n=$n t=$t: fewer than t providers are enough",
+  async ({ n, t }) => {
+    const { views } = await startLot(n, t, undefined, "none");
+    expect(smallestCoalition(views().providers, [1])?.length).toBeLessThan(t);
   },
 );
 

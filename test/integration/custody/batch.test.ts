@@ -250,6 +250,41 @@ test.each([
   expectNothingKept();
 });
 
+test.each([
+  ["a length", 3],
+  ["a digest of a share", 4 * 3 + 5],
+  ["its correction of the last deposit", -1],
+])("a lot of which a provider gets %s otherwise than signed is refused, and nothing is kept", async (_, at) => {
+  await start();
+  const { transport } = world.user;
+  const victim = world.providers[3]!.peer;
+  const lying: Transport = {
+    ...transport,
+    open: async (to, protocol, method, header, options) => {
+      const channel = await transport.open(to, protocol, method, header, options);
+      if (method !== "deliver-lot" || to !== victim) return channel;
+      const sendBody: Channel["sendBody"] = async (source) => {
+        const bytes = await collect(source);
+        bytes[at < 0 ? bytes.length + at : at]! ^= 1;
+        return await channel.sendBody(piecesOf(bytes));
+      };
+      return { ...channel, sendBody };
+    },
+  };
+  const candidates = world.user.directory.providers;
+  const options = {
+    messages: messagesOf(3),
+    providers: 5,
+    threshold: 3,
+    copies: 3,
+    candidates,
+    dealer: "self",
+  } as const;
+  const error = await errorOf(depositLot({ ...world.user, transport: lying }, options));
+  expect(error).toMatchObject({ code: "NOT_ENOUGH_PROVIDERS", details: { peers: [victim] } });
+  expectNothingKept();
+});
+
 test.each(["place-lot", "link-lot", "seal-lot"])(
   "a provider that dies in %s leaves nothing of the lot anywhere",
   async (step) => {
