@@ -6,6 +6,7 @@ import { digestOf } from "../crypto/digest.ts";
 import { checkManifest, type Manifest } from "../dealing/manifest.ts";
 import { readKeeping } from "../tokens/link.ts";
 import type { Token } from "../tokens/token.ts";
+import { IntercloudError } from "../wire/errors.ts";
 import type { PeerName } from "../wire/transport.ts";
 import type { DepositTerms } from "./deposit-terms.ts";
 
@@ -63,6 +64,9 @@ export function originPlacement({ manifest, roster, token }: DepositTerms, keepi
 
 export function placementOn(generation: number, signedManifest: Uint8Array, copies: number): Placement {
   const manifest = checkManifest(signedManifest);
+  if (manifest.items !== undefined) {
+    throw new IntercloudError("TERMS_DISAGREE", "bad-request", "this is a lot of deals, and a deposit is on one");
+  }
   const roster = manifest.shares.slice(0, -1).map(({ peer }) => peer);
   return { generation, manifest, roster, copies, kept: undefined };
 }

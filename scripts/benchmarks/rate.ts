@@ -10,6 +10,7 @@ import { BATCH_KEYS, type Operations, type RateTask } from "./tasks.ts";
 const TARGET = 0.5;
 const GOODPUT_TARGET = 0.9;
 const BATCH_TARGET = 20;
+const BATCHES = 4;
 const COUNT = 400;
 const IN_FLIGHT = 32;
 const ROUNDS = 5;
@@ -49,7 +50,8 @@ export async function rateBench(): Promise<Row[]> {
 }
 
 async function batchRow(testnet: MeasuredTestnet, singlePerSecond: number): Promise<Row> {
-  const run = () => testnet.run({ action: "deposit-batch", count: 1, inFlight: 1 });
+  // several at once, as the single ones are
+  const run = () => testnet.run({ action: "deposit-batch", count: BATCHES, inFlight: BATCHES });
   await run();
   const keysPerSecond: number[] = [];
   for (let round = 1; round <= ROUNDS; round += 1) {

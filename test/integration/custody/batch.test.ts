@@ -372,6 +372,29 @@ test("an owner that dies while it seals: who has its word gives it to the others
   expect(sorted(got)).toEqual(sorted(messages));
 });
 
+test("what a provider has signed for a lot it signs once", async () => {
+  await start();
+  const { transport } = world.user;
+  const answers: unknown[] = [];
+  const twice: Transport = {
+    ...transport,
+    open: async (to, protocol, method, header, options) => {
+      const channel = await transport.open(to, protocol, method, header, options);
+      if (method === "seal-lot") {
+        const { lotId } = header as { lotId: Uint8Array };
+        const again = await transport.open(to, protocol, "link-lot", { lotId, timeMs: systemClock.nowMs() }, options);
+        answers.push(await errorOf(again.receiveMessage()));
+      }
+      return channel;
+    },
+  };
+  const candidates = world.user.directory.providers;
+  const options = { messages: messagesOf(2), providers: 5, threshold: 3, copies: 3, candidates };
+  await depositLot({ ...world.user, transport: twice }, options);
+  expect(answers).toHaveLength(5);
+  for (const answer of answers) expect(answer).toMatchObject({ status: "conflict" });
+});
+
 test("over a limit nothing is deposited, and it says which", async () => {
   await start();
   const big = (count: number) => Array.from({ length: count }, () => new Uint8Array(60_000));

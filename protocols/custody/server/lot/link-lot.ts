@@ -58,6 +58,9 @@ export async function linkLot(
   if (placed === undefined || context.from !== placed.offered.statements.plan.requester) {
     throw new IntercloudError("NOT_YOUR_STEP", "refused", "this peer has no such step in this lot");
   }
+  if (placed.linked !== undefined) {
+    throw new IntercloudError("WRONG_STATE", "conflict", "we have signed our links of this lot already");
+  }
   await active.run(lotId, "link", context.signal, async (signal) => {
     try {
       const { items, roster } = placed.offered.statements;

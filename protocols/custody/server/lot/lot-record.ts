@@ -110,6 +110,8 @@ export async function findLot(store: Store, lotId: Uint8Array): Promise<StoredLo
   const key = RECORD_PREFIX + hexOf(lotId);
   const loaded = loadedBy.get(store) ?? createRecent<StoredLot>(MAX_LOTS_IN_MEMORY);
   loadedBy.set(store, loaded);
+  // What was removed since is not there any more, whatever we remember.
+  if ((await store.get(INDEX_PREFIX + hexOf(lotId))) === undefined) return undefined;
   const known = loaded.get(key);
   if (known !== undefined) return known;
   const value = await store.get(key);
