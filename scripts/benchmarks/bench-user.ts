@@ -28,7 +28,7 @@ const dealer = directory.dealers[0] as PeerName;
 const first = providers[0] as PeerName;
 const { threshold, copies } = { copies: Math.min(3, providers.length), threshold: settings.threshold };
 const session = renewedSessions(identityKey, systemClock, systemEntropy);
-const runSmall = createSmallOperations({ client, transport, session, providers, threshold, copies });
+const runSmall = createSmallOperations({ client, transport, session, providers, dealer, threshold, copies });
 
 async function put({ file, route, lengthBytes }: TransferTask): Promise<string> {
   const source = await fileSource(file ?? "");

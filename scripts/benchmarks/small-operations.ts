@@ -18,12 +18,13 @@ export interface SmallOperationsOptions {
   readonly session: () => Session;
   /** All of the federation, home first. */
   readonly providers: readonly PeerName[];
+  readonly dealer: PeerName;
   readonly threshold: number;
   readonly copies: number;
 }
 
 export function createSmallOperations(options: SmallOperationsOptions) {
-  const { client, transport, session, providers, threshold, copies } = options;
+  const { client, transport, session, providers, dealer, threshold, copies } = options;
   let tokens: string[] = [];
   let made: string[] = [];
   let next = 0;
@@ -52,8 +53,10 @@ export function createSmallOperations(options: SmallOperationsOptions) {
       const { message } = await client.retrieve(token);
       if ((await drain(message)) !== KEY_BYTES) throw new Error("another key came back");
     },
-    /** place, which makes each provider give its part to the keepers; link; seal. */
+    /** hello; the dealer, who asks all providers; place, which makes each provider give its part to the keepers; link; seal. */
     async "ask-as-deposit"() {
+      await each(providers);
+      await each([dealer], () => providers);
       await each(providers, others);
       await each(providers);
       await each(providers);
