@@ -30,7 +30,12 @@ export const DEPOSIT_OPTIONS: readonly OptionSpec[] = [
     summary:
       "1: reading it needs this identity and one provider; 2: this home's own share of it, too; 3: t providers (default 3)",
   },
-  { name: "route", value: "ROUTE", choices: ["chain", "fanout"], summary: "how it travels (default: fanout for what is short, as a key is; chain for the rest)" },
+  {
+    name: "route",
+    value: "ROUTE",
+    choices: ["chain", "fanout"],
+    summary: "how it travels (default: fanout for what is short, as a key is; chain for the rest)",
+  },
   {
     name: "providers",
     value: "N",
