@@ -16,6 +16,7 @@ import { bodyChanges, MAX_INLINE_BODY_BYTES, type Store } from "../storage/index
 import type { Clock } from "../wire/clock.ts";
 import type { CborValue } from "../wire/codec.ts";
 import { IntercloudError } from "../wire/errors.ts";
+import { onceOf } from "../wire/once-of.ts";
 import { parseShape } from "../wire/shape.ts";
 import type { Channel, Context, Handlers, PeerName } from "../wire/transport.ts";
 import { STAGING_RENEWAL_MS } from "./constants.ts";
@@ -321,8 +322,4 @@ async function digestOfCorrected(
       peers: [dealer],
     },
   );
-}
-
-async function* onceOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes;
 }

@@ -3,6 +3,8 @@
  * Values are plain bytes here; sealing them under the node's key is the store's business.
  */
 
+import { onceOf } from "../wire/once-of.ts";
+
 export type Change =
   | { readonly kind: "put"; readonly key: string; readonly value: Uint8Array }
   | { readonly kind: "delete"; readonly key: string }
@@ -19,10 +21,6 @@ export async function bodyChanges(store: Store, name: string, bytes: Uint8Array)
   if (bytes.length <= MAX_INLINE_BODY_BYTES) return [{ kind: "body", name, bytes }];
   await store.bodies.write(name, onceOf(bytes));
   return [];
-}
-
-async function* onceOf(bytes: Uint8Array): AsyncIterable<Uint8Array> {
-  yield bytes;
 }
 
 export interface Store {

@@ -20,6 +20,7 @@ import { formatTokenText } from "../../tokens/token-text.ts";
 import { byTurns } from "../../wire/by-turns.ts";
 import type { CborValue } from "../../wire/codec.ts";
 import { IntercloudError } from "../../wire/errors.ts";
+import { onceOf } from "../../wire/once-of.ts";
 import { parseShape } from "../../wire/shape.ts";
 import type { Channel, PeerName } from "../../wire/transport.ts";
 import { piecesOf, receiveWhole } from "../../wire/whole-body.ts";
@@ -123,9 +124,9 @@ async function layeredAll(user: CustodyUser, messages: readonly Uint8Array[], { 
   const salts = user.entropy(MESSAGE_SALT_BYTES * messages.length);
   for (const [index, message] of messages.entries()) {
     const salt = salts.subarray(index * MESSAGE_SALT_BYTES, (index + 1) * MESSAGE_SALT_BYTES);
-    const blockDigests = await hashBlocks(salt, message.length, only(message));
+    const blockDigests = await hashBlocks(salt, message.length, onceOf(message));
     digests.set(messageDigest(salt, message.length, blockDigests), index * DIGEST_BYTES);
-    const layered = await whole(layeredMessage(salt, message.length, blockDigests, only(message)));
+    const layered = await whole(layeredMessage(salt, message.length, blockDigests, onceOf(message)));
     bytes.set(layered, lot.offsets[index]);
     wipe(layered);
   }
@@ -347,8 +348,4 @@ async function stepAt<T>(
 
 function tooLate(): IntercloudError {
   return new IntercloudError("TIMEOUT", "timeout", "a provider took too long for its step of a batch");
-}
-
-async function* only(bytes: Uint8Array): AsyncIterable<Uint8Array> {
-  yield bytes;
 }

@@ -11,6 +11,7 @@ import { checkRequest } from "../../identity/request.ts";
 import { shareBytes, shareDigest } from "../../rounds/share.ts";
 import type { CborValue } from "../../wire/codec.ts";
 import { IntercloudError } from "../../wire/errors.ts";
+import { onceOf } from "../../wire/once-of.ts";
 import { parseShape } from "../../wire/shape.ts";
 import type { Channel, Context } from "../../wire/transport.ts";
 import { abortOn } from "../abort-on.ts";
@@ -68,8 +69,8 @@ export async function giveAccount(
     await channel.sendMessage({ account });
     for (const each of [share, ciphertext]) {
       if (each === undefined) continue;
-      await channel.sendBody(once(each.blockDigests));
-      await channel.sendBody(once(each.content));
+      await channel.sendBody(onceOf(each.blockDigests));
+      await channel.sendBody(onceOf(each.content));
     }
     await channel.close();
   } finally {
@@ -109,8 +110,4 @@ async function goodCiphertext(
     const good = kept !== undefined && equalBytes(digestOfBlocks(found.blockDigests), kept.ciphertextDigest);
     return good ? found : undefined;
   }, undefined);
-}
-
-async function* once(bytes: Uint8Array): AsyncIterable<Uint8Array> {
-  yield bytes;
 }
