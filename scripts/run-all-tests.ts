@@ -7,7 +7,7 @@ import { mkdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { killMarked, processesMarked, readIfThere } from "./house/marked-processes.ts";
-import { addResults, closingLine, countResults, type Results } from "./house/test-results.ts";
+import { addResults, closingLine, countResults, failuresIn, type Results } from "./house/test-results.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "..");
 const REPORTS = path.join(ROOT, ".cache/test");
@@ -29,6 +29,7 @@ rmSync(REPORTS, { recursive: true, force: true });
 mkdirSync(REPORTS, { recursive: true });
 
 const summary: string[] = [];
+const failures: string[] = [];
 const all: Results[] = [];
 for (const check of CHECKS) all.push(await timed(check, () => runCheck(check)));
 for (const project of PROJECTS) all.push(await timed(project, () => runProject(project)));
@@ -36,7 +37,7 @@ all.push(await endLeftovers());
 rmSync(path.join(ROOT, ".cache/tmp"), { recursive: true, force: true });
 
 const total = addResults(all);
-process.stdout.write(`\n${summary.join("\n")}\n${closingLine(total)}\n`);
+process.stdout.write(`\n${[...failures, ...summary, closingLine(total)].join("\n")}\n`);
 process.exitCode = interrupted ? 130 : total.failed === 0 ? 0 : 1;
 
 async function timed(name: string, run: () => Promise<Results>): Promise<Results> {
@@ -58,7 +59,9 @@ async function runProject(project: string): Promise<Results> {
   const vitest = path.join(ROOT, "node_modules/vitest/vitest.mjs");
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
   const isWell = await succeeds(process.execPath, [vitest, "run", "--project", project, ...reporters]);
-  return countResults(readIfThere(report), isWell);
+  const results = readIfThere(report);
+  failures.push(...failuresIn(results).map((line) => line.replace(`${ROOT}/`, "")));
+  return countResults(results, isWell);
 }
 
 function succeeds(command: string, args: readonly string[]): Promise<boolean> {
