@@ -12,10 +12,11 @@ import { AGREEMENT_KEY_BYTES, agreementKeyFromSeed, isAgreementSeed } from "../c
 import type { Keystream } from "../crypto/keystream.ts";
 import { SIGNATURE_BYTES } from "../crypto/signing.ts";
 import { entryOfPeer } from "../dealing/manifest.ts";
-import { type FieldKernel, lagrangeCoefficients } from "../field/index.ts";
+import type { FieldKernel } from "../field/index.ts";
 import { checkKeptRequest } from "../identity/request.ts";
 import { MAX_PROVIDERS, MAX_ROUND_BYTES } from "../rounds/constants.ts";
 import { coefficientOf, decodeDescriptor, descriptorHash, type RoundDescriptor } from "../rounds/descriptor.ts";
+import { lieOnPolynomial } from "../rounds/interpolate.ts";
 import { maskKey } from "../rounds/masks.ts";
 import { shareDigest } from "../rounds/share.ts";
 import { type AnswerBlock, answerBlocks, isAnswerSigned } from "../tokens/answer.ts";
@@ -198,34 +199,8 @@ function showsDeal({ shares }: EvidenceOf<"wrong-deal">, placement: Placement, c
       excerpt.content.length === first!.excerpt.content.length,
   );
   if (!fits || shares.length !== threshold + 1 || new Set(points).size !== points.length) return false;
-  return !liesOnPolynomial(
-    shares.map(({ point, excerpt }) => ({ point, bytes: excerpt.content })),
-    court.kernel,
-  );
-}
-
-/** Whether the last of t+1 shares is what the t others make of it. */
-export function liesOnPolynomial(
-  shares: readonly { readonly point: number; readonly bytes: Uint8Array }[],
-  kernel: FieldKernel,
-): boolean {
-  const base = shares.slice(0, -1);
-  const last = shares.at(-1)!;
-  return equalBytes(interpolate(base, last.point, kernel), last.bytes);
-}
-
-/** What the polynomials through these shares are at another point. */
-export function interpolate(
-  shares: readonly { readonly point: number; readonly bytes: Uint8Array }[],
-  at: number,
-  kernel: FieldKernel,
-): Uint8Array {
-  const points = shares.map(({ point }) => point);
-  const value = new Uint8Array(shares[0]!.bytes.length);
-  for (const [i, coefficient] of lagrangeCoefficients(points, at).entries()) {
-    kernel.addScaled(value, shares[i]!.bytes, coefficient);
-  }
-  return value;
+  const contents = shares.map(({ point, excerpt }) => ({ point, bytes: excerpt.content }));
+  return !lieOnPolynomial(contents, threshold, court.kernel);
 }
 
 /** Whether this is a part of the very share that the dealer signed for this point. */

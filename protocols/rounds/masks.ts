@@ -26,6 +26,32 @@ export function maskKey(
 }
 
 /**
+ * A key that a provider and the user have in common beside that of the mask: for what the provider reports to the user alone.
+ * Parameters as for `maskKey`.
+ */
+export function reportKey(
+  own: AgreementKey,
+  other: Uint8Array,
+  provider: RoundMember,
+  descriptorHash: Uint8Array,
+): Uint8Array {
+  const secret = own.agree(other);
+  const key = deriveKey(secret, descriptorHash, `intercloud/report/v1 ${provider.point} ${provider.peer}`);
+  secret.fill(0);
+  return key;
+}
+
+/** What the fingerprints for one challenge are under; no two challenges have the same. */
+export function fingerprintsMaskKey(key: Uint8Array, challenge: Uint8Array): Uint8Array {
+  return digestOf("intercloud/fingerprints-mask/v1", key, challenge);
+}
+
+/** What a share that is handed to the user is under. */
+export function shareMaskKey(key: Uint8Array): Uint8Array {
+  return digestOf("intercloud/share-mask/v1", key);
+}
+
+/**
  * In a lot a provider and the user agree on one key, and each deposit's mask comes from it and from the hash of its own descriptor.
  * @param lotKey `maskKey` with the id of the lot in place of a descriptor's hash
  */

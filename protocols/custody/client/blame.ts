@@ -7,12 +7,13 @@ import { blockDigestsOf, bodyDigest, DIGEST_BLOCK_BYTES, digestOfBlocks } from "
 import { equalBytes } from "../../crypto/digest.ts";
 import { agreementKeyFromSeed } from "../../crypto/key-agreement.ts";
 import { coefficientOf, type RoundMember } from "../../rounds/descriptor.ts";
+import { interpolate, lieOnPolynomial } from "../../rounds/interpolate.ts";
 import { maskKey } from "../../rounds/masks.ts";
 import { shareDigest } from "../../rounds/share.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import type { PeerName } from "../../wire/transport.ts";
 import { type Excerpt, rangeOf } from "../account.ts";
-import { type Evidence, encodeEvidence, interpolate, isShareOf, liesOnPolynomial } from "../evidence.ts";
+import { type Evidence, encodeEvidence, isShareOf } from "../evidence.ts";
 import type { Placement } from "../placement.ts";
 import { type Accounted, askAccount, type Range } from "./ask-account.ts";
 import type { Located, RoundRecord } from "./round.ts";
@@ -198,7 +199,7 @@ function judgeDeal({ user, located, proof }: Trial, good: readonly PointedShare[
   for (const other of good.slice(threshold)) {
     const shares = [...base, other];
     const plain = shares.map(({ point, excerpt }) => ({ point, bytes: excerpt.content }));
-    if (liesOnPolynomial(plain, user.tools.kernel)) continue;
+    if (lieOnPolynomial(plain, threshold, user.tools.kernel)) continue;
     return accusation({ kind: "wrong-deal", version: 1, proof, accused: dealer, shares });
   }
   return undefined;
