@@ -22,7 +22,10 @@ export interface DepositSettings {
 }
 
 /** What was chosen of it. */
-export type DepositChoice = { readonly [Name in keyof DepositSettings]?: DepositSettings[Name] | undefined };
+export type DepositChoice = { readonly [Name in keyof DepositSettings]?: DepositSettings[Name] | undefined } & {
+  /** The names of providers that are to have no part in it. */
+  readonly without?: readonly string[] | undefined;
+};
 
 export interface DepositPlan extends Omit<DepositSettings, "home" | "dealer"> {
   /** In the order of preference. */
@@ -51,19 +54,23 @@ export function withDefaults(chosen: DepositChoice, knownProviders: number): Dep
   };
 }
 
-/** @throws IntercloudError WRONG_NUMBERS, UNKNOWN_HOME, UNKNOWN_DEALER_NAME. */
+/** @throws IntercloudError WRONG_NUMBERS, UNKNOWN_HOME, UNKNOWN_DEALER_NAME, UNKNOWN_PROVIDER_NAME. */
 export function depositPlan(
   settings: DepositSettings,
   chosen: DepositChoice,
-  directory: Pick<Directory, "providers" | "dealers" | "nameOf">,
+  all: Pick<Directory, "providers" | "dealers" | "nameOf">,
 ): DepositPlan {
+  const { without = [] } = chosen;
+  const leftOut = without.map((name) => providerNamed(all, name));
+  const directory = { ...all, providers: all.providers.filter((peer) => !leftOut.includes(peer)) };
   const known = directory.providers.length;
-  const providers = chosen.providers ?? settings.providers;
+  // who leaves some out, and says no more, wants the others
+  const providers = chosen.providers ?? (without.length > 0 ? Math.min(settings.providers, known) : settings.providers);
   const threshold = chosen.threshold ?? settings.threshold;
   // a deposit with fewer providers than the settings say has fewer copies too, unless copies were asked for
   const copies = chosen.copies ?? Math.min(settings.copies, providers);
   if (providers > known) {
-    throw wrongNumbers(`${providers} providers were asked for, and the federation file lists ${known}`);
+    throw wrongNumbers(`${providers} providers were asked for, and ${knownText(all, known)}`);
   }
   if (threshold < MIN_THRESHOLD || threshold > providers) {
     throw wrongNumbers(`the threshold is ${threshold}; it must be from ${MIN_THRESHOLD} to the ${providers} providers`);
@@ -75,7 +82,7 @@ export function depositPlan(
     ...{ providers, threshold, copies },
     protocol: chosen.protocol ?? settings.protocol,
     route: chosen.route ?? settings.route,
-    ...homeFirst(directory, chosen.home ?? settings.home),
+    ...homeFirst(directory, chosen.home ?? usualHome(settings, all, leftOut)),
     dealer: dealerChoice(directory, chosen.dealer ?? settings.dealer),
   };
 }
@@ -94,11 +101,9 @@ export function dealerChoice(
 }
 
 /** What a user may choose about a move; what is left out stays as the settings say. */
-export interface MoveChoice extends Pick<DepositChoice, "providers" | "threshold" | "copies"> {
+export interface MoveChoice extends Pick<DepositChoice, "providers" | "threshold" | "copies" | "without"> {
   /** The names of the providers to go to, the new home first; all that are known by default. */
   readonly to?: readonly string[] | undefined;
-  /** The names of providers to leave, or not to go to. */
-  readonly without?: readonly string[] | undefined;
 }
 
 /** @throws IntercloudError WRONG_NUMBERS, UNKNOWN_PROVIDER_NAME. */
@@ -121,6 +126,11 @@ export function destinationOf(
   return { providers: plan.providers, threshold: plan.threshold, copies: plan.copies, candidates: providers };
 }
 
+function knownText({ providers }: Pick<Directory, "providers">, left: number): string {
+  const listed = `the federation file lists ${providers.length}`;
+  return left < providers.length ? `${listed}, of which ${left} are left` : listed;
+}
+
 function providerNamed({ providers, nameOf }: Pick<Directory, "providers" | "nameOf">, name: string): PeerName {
   const found = providers.find((peer) => nameOf(peer) === name || peer === name);
   if (found !== undefined) return found;
@@ -140,6 +150,15 @@ function homeFirst(
     throw new IntercloudError("UNKNOWN_HOME", "bad-request", message);
   }
   return { candidates: [first, ...providers.filter((peer) => peer !== first)], home: first };
+}
+
+/** Whoever leaves out the home of the settings wants another one. */
+function usualHome(
+  { home }: DepositSettings,
+  { nameOf }: Pick<Directory, "nameOf">,
+  leftOut: readonly PeerName[],
+): string | undefined {
+  return leftOut.some((peer) => nameOf(peer) === home || peer === home) ? undefined : home;
 }
 
 function wrongNumbers(why: string): IntercloudError {

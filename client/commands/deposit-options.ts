@@ -6,6 +6,7 @@ import { encodeToken, tokenIdOf } from "../../protocols/tokens/token.ts";
 import {
   type CommandContext,
   integerBetween,
+  listOption,
   numberOption,
   type OptionSpec,
   textOption,
@@ -54,6 +55,12 @@ export const DEPOSIT_OPTIONS: readonly OptionSpec[] = [
     parse: integerBetween(1, MAX_PROVIDERS),
     summary: "how many of them keep the ciphertext, and the envelope (default 3)",
   },
+  {
+    name: "without",
+    value: "NAME",
+    repeatable: true,
+    summary: "a provider that is to have no part in it",
+  },
   DEALER_OPTION,
 ];
 
@@ -64,6 +71,7 @@ export function choiceOf(context: CommandContext): DepositChoice {
     providers: numberOption(context, "providers"),
     threshold: numberOption(context, "threshold"),
     copies: numberOption(context, "copies"),
+    without: listOption(context, "without"),
     dealer: textOption(context, "dealer"),
     protocol: protocol === 1 || protocol === 2 || protocol === 3 ? protocol : undefined,
     route: route === "chain" || route === "fanout" ? route : undefined,

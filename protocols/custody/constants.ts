@@ -19,6 +19,9 @@ export const MAX_WAITING_MESSAGES = (24 * 60 * 60_000) / WAITING_INTERVAL_MS;
 /** How long a signed request is good for. */
 export const REQUEST_LIFETIME_MS = 2 * 60_000;
 
+/** A slow disk: each provider reads its share again, and the keepers the ciphertext, when the owner checks a long deposit. */
+export const CHECK_BYTES_PER_SECOND = 8 * 1024 * 1024;
+
 /** Clients that list deposits get this many at a time: 200 tokens of 600 bytes fit one control message well. */
 export const LIST_PAGE = 200;
 

@@ -16,6 +16,7 @@ import {
   MAX_ROUND_BYTES,
   TOKEN_ID_BYTES,
 } from "../rounds/constants.ts";
+import { CHALLENGE_BYTES, MAX_FINGERPRINT_BYTES } from "../rounds/fingerprint.ts";
 import { MAX_LINK_BYTES, MAX_MANIFEST_BYTES, MAX_TOKEN_BYTES } from "../tokens/constants.ts";
 import { boundedBytes, fixedBytes, integer, text, timeMs } from "../wire/shape.ts";
 import {
@@ -80,14 +81,38 @@ export const placeShape = v.strictObject({
 });
 export const placeAnswerShape = v.strictObject({ digestOut: fixedBytes(DIGEST_BYTES), ...bindAnswerShape.entries });
 export const placePartShape = v.strictObject({ tokenId, part: boundedBytes(MAX_SHORT_BYTES) });
-/** What the provider is to sign, and for home the digest of the last provider's statement. */
+const challenge = fixedBytes(CHALLENGE_BYTES);
+const fingerprint = boundedBytes(MAX_FINGERPRINT_BYTES);
+/** Of the provider's share, and of the ciphertext at those that keep it; under a mask. */
+const fingerprintsShape = v.strictObject({ share: fingerprint, ciphertext: v.nullable(fingerprint) });
+export type Fingerprints = Readonly<v.InferOutput<typeof fingerprintsShape>>;
+/** `bodyDigest` of each. */
+export const receivedShape = v.strictObject({
+  digestFromOwner: fixedBytes(DIGEST_BYTES),
+  /** Of the layer that came from each provider, in order. */
+  digestsReceived: v.pipe(v.array(fixedBytes(DIGEST_BYTES)), v.maxLength(MAX_PROVIDERS)),
+  /** Of the ciphertext. */
+  digest: fixedBytes(DIGEST_BYTES),
+});
+/** What a keeper added up. */
+export type Received = Readonly<v.InferOutput<typeof receivedShape>>;
+/** What the provider is to sign, and for home the digest of the last provider's statement. Nobody knew the challenge before. */
 export const linkAskShape = v.strictObject({
   tokenId,
   statement: boundedBytes(MAX_LINK_BYTES),
   last: fixedBytes(DIGEST_BYTES),
+  challenge,
 });
-/** `keeping` is home's. */
-export const linkAnswerShape = v.strictObject({ link, keeping: v.nullable(keeping) });
+/** `keeping` is home's; the other keepers say what they `received` without signing it. */
+export const linkAnswerShape = v.strictObject({
+  link,
+  keeping: v.nullable(keeping),
+  received: v.nullable(receivedShape),
+  fingerprints: fingerprintsShape,
+});
+/** The same for a long deposit, when all have signed. Answered with fingerprints. */
+export const checkShape = v.strictObject({ tokenId, challenge });
+export const checkAnswerShape = fingerprintsShape;
 export const sealShape = v.strictObject({ closing: request, links, keeping });
 
 /** `step` k is provider k; n+1 is the way back to home with the ciphertext. */

@@ -21,7 +21,5 @@ export function interpolate(values: readonly PointedBytes[], at: number, kernel:
 /** Whether all lie on polynomials of a degree below `threshold`. */
 export function lieOnPolynomial(values: readonly PointedBytes[], threshold: number, kernel: FieldKernel): boolean {
   const base = values.slice(0, threshold);
-  return values
-    .slice(threshold)
-    .every(({ point, bytes }) => equalBytes(interpolate(base, point, kernel), bytes));
+  return values.slice(threshold).every(({ point, bytes }) => equalBytes(interpolate(base, point, kernel), bytes));
 }

@@ -31,9 +31,41 @@ export function neededToRead({ protocol }: Pick<Token, "protocol">, { manifest }
   return manifest.threshold - (protocol === 2 ? 1 : 0);
 }
 
-/** The ones that answered first. Undefined when they are not enough. */
-export function fastestMembers(candidates: readonly ReadyProvider[], count: number): ReadyProvider[] | undefined {
+/**
+ * The ones that answered first, the keeper at the front. Undefined when they are not enough.
+ * @param wrongSets sets that are not to be taken again, as `setOf` writes them
+ */
+export function fastestMembers(
+  candidates: readonly ReadyProvider[],
+  count: number,
+  wrongSets: ReadonlySet<string> = new Set(),
+): ReadyProvider[] | undefined {
   const keeper = candidates.find(({ holdsCiphertext }) => holdsCiphertext);
   if (keeper === undefined || candidates.length < count) return undefined;
-  return [keeper, ...candidates.filter((each) => each !== keeper).slice(0, count - 1)];
+  const fastest = [keeper, ...candidates.filter((each) => each !== keeper).slice(0, count - 1)];
+  if (!wrongSets.has(setOf(fastest))) return fastest;
+  for (const members of subsets(candidates, count)) {
+    const first = members.find(({ holdsCiphertext }) => holdsCiphertext);
+    if (first === undefined || wrongSets.has(setOf(members))) continue;
+    return [first, ...members.filter((each) => each !== first)];
+  }
+  return undefined;
+}
+
+/** The same for the same members, whatever their order. */
+export function setOf(members: readonly { readonly peer: PeerName }[]): string {
+  return members
+    .map(({ peer }) => peer)
+    .sort()
+    .join(" ");
+}
+
+function* subsets<T>(values: readonly T[], count: number): Iterable<T[]> {
+  if (count === 0) {
+    yield [];
+    return;
+  }
+  for (let first = 0; first + count <= values.length; first += 1) {
+    for (const others of subsets(values.slice(first + 1), count - 1)) yield [values[first]!, ...others];
+  }
 }

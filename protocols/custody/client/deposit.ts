@@ -16,13 +16,21 @@ import { IntercloudError, RemoteError } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
 import type { PeerName } from "../../wire/transport.ts";
 import { abortOn } from "../abort-on.ts";
-import { ASK_TIMEOUT_MS, CUSTODY_PROTOCOL, MAX_SHORT_BYTES, OPEN_TIMEOUT_MS, SEAL_TIMEOUT_MS } from "../constants.ts";
-import { chainExpectation } from "../deposit-terms.ts";
+import {
+  ASK_TIMEOUT_MS,
+  CHECK_BYTES_PER_SECOND,
+  CUSTODY_PROTOCOL,
+  MAX_SHORT_BYTES,
+  OPEN_TIMEOUT_MS,
+  SEAL_TIMEOUT_MS,
+} from "../constants.ts";
+import { chainExpectation, type DepositTerms } from "../deposit-terms.ts";
 import type { KeptEnvelope } from "../kept-envelope.ts";
-import { bindAnswerShape, chainShape } from "../messages.ts";
+import { bindAnswerShape, chainShape, checkAnswerShape } from "../messages.ts";
 import { chainDigest, encodeProof } from "../proof.ts";
 import { receiveChain } from "../waiting-chain.ts";
 import { abandon } from "./abandon.ts";
+import { areLayersRight, fingerprinted, type LayeredMessage, unmaskedFingerprints } from "./check-layers.ts";
 import { chooseProviders } from "./choose-providers.ts";
 import { expiredAmong } from "./clock-error.ts";
 import { pourFailure } from "./deposit-failure.ts";
@@ -126,7 +134,7 @@ export async function deposit(user: CustodyUser, options: DepositOptions): Promi
     const tell = async () => {
       const made = makeOffer(user, { ...options, route }, fresh, digest);
       offer = made;
-      const message = layered(options, salt, blockDigests, signal);
+      const message = fingerprinted(user, lengthBytes, layered(options, salt, blockDigests, signal));
       const pour = isShort(made.terms)
         ? await place(user, made, fresh, message, {
             signal,
@@ -157,6 +165,9 @@ export async function deposit(user: CustodyUser, options: DepositOptions): Promi
         return file === undefined ? null : await giveEnvelope(user, terms, file, either);
       },
     ]);
+    requireChain(user, terms, poured);
+    const again = () => layered(options, salt, blockDigests, signal);
+    await requireReadable(user, told, fresh, poured, again, signal);
     const { dealId } = fresh.manifest;
     if (options.protocol === 2) await options.keepUserShare?.(tokenId, dealId, new Uint8Array(fresh.userSeed));
     const boxes = options.protocol === 1 ? await checkedBoxes(user, terms, fresh, poured.boxes) : [];
@@ -206,13 +217,21 @@ async function bind(
   options: DepositOptions,
   offer: Offer,
   deal: FreshDeal,
-  message: AsyncIterable<Uint8Array>,
+  message: LayeredMessage,
   signal: AbortSignal,
 ): Promise<(signal: AbortSignal) => Promise<Poured>> {
   const { terms, request, manifest } = offer;
   const bound = await needAll(user, terms, "bind", { request, manifest }, { timeoutMs: ASK_TIMEOUT_MS, signal });
   const boxes = terms.roster.map((peer) => parseShape(bindAnswerShape, bound.get(peer), "bind").box);
-  return async (either) => ({ ...(await pour(user, options, offer, deal, message, either)), boxes });
+  return async (either) => {
+    const poured = await pour(user, options, offer, deal, message.source, either);
+    const checking = message.checking();
+    const asked = { tokenId: terms.tokenId, challenge: checking.challenge };
+    const timeoutMs = SEAL_TIMEOUT_MS + (1_000 * terms.descriptor.lengthBytes) / CHECK_BYTES_PER_SECOND;
+    const checked = await needAll(user, terms, "check", asked, { timeoutMs, signal: either });
+    const fingerprints = terms.roster.map((peer) => parseShape(checkAnswerShape, checked.get(peer), "check"));
+    return { ...poured, boxes, checking, fingerprints, received: fingerprints.map(() => null) };
+  };
 }
 
 async function pour(
@@ -222,7 +241,7 @@ async function pour(
   deal: FreshDeal,
   message: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
-): Promise<Omit<Poured, "boxes">> {
+): Promise<Pick<Poured, "links" | "keeping" | "digestFromOwner">> {
   const { tokenId, descriptor, token } = terms;
   const point = terms.roster.length + 1;
   const share = { point, seed: deal.userSeed, correction: undefined };
@@ -249,6 +268,32 @@ async function pour(
   }
 }
 
+function requireChain(user: CustodyUser, terms: DepositTerms, { links, keeping, digestFromOwner }: Poured): void {
+  const chain = checkChain(chainExpectation(terms, digestFromOwner), links, keeping);
+  if (chain.valid) return;
+  const suspects = chain.firstBreak?.suspects ?? [];
+  const names = suspects.map((peer) => user.directory.nameOf(peer)).join(" or ");
+  const message = `the chain breaks at link ${chain.firstBreak?.index}: ${chain.firstBreak?.problem} (${names}); nothing was kept`;
+  throw new IntercloudError("CHAIN_BROKEN", "integrity", message, { peers: suspects });
+}
+
+/** @param again what is layered, from its start @throws IntercloudError DEPOSIT_SPOILT that names who spoilt it. */
+async function requireReadable(
+  user: CustodyUser,
+  offer: Offer,
+  deal: FreshDeal,
+  poured: Poured,
+  again: () => AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): Promise<void> {
+  const { checking } = poured;
+  const fingerprints = unmaskedFingerprints(user, offer, checking, poured.fingerprints);
+  if (await areLayersRight(user, offer.terms, deal, checking, fingerprints)) return;
+  const { findLiar, spoilt } = await import("./find-liar.ts");
+  const said = { ...poured, fingerprints };
+  throw spoilt(user, await findLiar(user, offer, deal, checking, said, again(), signal));
+}
+
 async function sealAll(
   user: CustodyUser,
   options: DepositOptions,
@@ -258,13 +303,6 @@ async function sealAll(
 ): Promise<Uint8Array> {
   const { terms, request, manifest } = offer;
   const { links, keeping, boxes, digestFromOwner, envelope } = poured;
-  const chain = checkChain(chainExpectation(terms, digestFromOwner), links, keeping);
-  if (!chain.valid) {
-    const suspects = chain.firstBreak?.suspects ?? [];
-    const names = suspects.map((peer) => user.directory.nameOf(peer)).join(" or ");
-    const message = `the chain breaks at link ${chain.firstBreak?.index}: ${chain.firstBreak?.problem} (${names}); nothing was kept`;
-    throw new IntercloudError("CHAIN_BROKEN", "integrity", message, { peers: suspects });
-  }
   reporter(options, "sealing", 1)(0);
   const content = {
     ...{ tokenId: terms.tokenId, digestFromOwner, chainDigest: chainDigest(links, keeping) },

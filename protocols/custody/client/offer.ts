@@ -1,10 +1,10 @@
 /** What the owner asks of the providers in a deposit: the token, the round and the request that it signs. */
-import { newAgreementKey } from "../../crypto/key-agreement.ts";
+import { type AgreementKey, newAgreementKey } from "../../crypto/key-agreement.ts";
 import type { FreshDeal } from "../../dealing/client.ts";
 import { isSelfDealt, manifestDigest } from "../../dealing/manifest.ts";
 import { checkKeptRequest } from "../../identity/request.ts";
 import { NONCE_BYTES } from "../../rounds/constants.ts";
-import { descriptorHash, encodeDescriptor, type Route } from "../../rounds/descriptor.ts";
+import { encodeDescriptor, type Route } from "../../rounds/descriptor.ts";
 import { maskKey } from "../../rounds/masks.ts";
 import { encodeToken, tokenIdOf } from "../../tokens/token.ts";
 import { REQUEST_LIFETIME_MS } from "../constants.ts";
@@ -18,6 +18,18 @@ export interface Offer {
   readonly terms: DepositTerms;
   /** One for each provider, in point order. */
   readonly maskKeys: readonly Uint8Array[];
+  /** Our half of all keys of the round; for whoever needs them again. */
+  readonly ephemeral: AgreementKey;
+}
+
+/** @param derive `maskKey` or `reportKey` @returns one key for each provider, in point order */
+export function keysOf(
+  user: CustodyUser,
+  { descriptor, roundHash }: DepositTerms,
+  ephemeral: AgreementKey,
+  derive: typeof maskKey,
+): Uint8Array[] {
+  return descriptor.members.map((member) => derive(ephemeral, agreementKeyOf(user, member.peer), member, roundHash));
 }
 
 /** @param digest the message digest */
@@ -66,9 +78,6 @@ export function makeOffer(
   });
   const request = signedRequest(user, "deposit", { token, descriptor });
   const terms = readTerms(checkKeptRequest(request, "deposit"), manifestBytes);
-  const roundHash = descriptorHash(descriptor);
-  const maskKeys = terms.descriptor.members.map((member) =>
-    maskKey(ephemeral, agreementKeyOf(user, member.peer), member, roundHash),
-  );
-  return { request, manifest: manifestBytes, terms, maskKeys };
+  const maskKeys = keysOf(user, terms, ephemeral, maskKey);
+  return { request, manifest: manifestBytes, terms, maskKeys, ephemeral };
 }

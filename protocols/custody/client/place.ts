@@ -13,7 +13,8 @@ import { parseShape } from "../../wire/shape.ts";
 import { MAX_SHORT_BYTES, SEAL_TIMEOUT_MS } from "../constants.ts";
 import { type DepositTerms, keepers } from "../deposit-terms.ts";
 import { fanoutStatements } from "../fanout-statements.ts";
-import { linkAnswerShape, placeAnswerShape } from "../messages.ts";
+import { type Fingerprints, linkAnswerShape, placeAnswerShape, type Received } from "../messages.ts";
+import type { Checking, LayeredMessage } from "./check-layers.ts";
 import { needAll } from "./need-all.ts";
 import type { Offer } from "./offer.ts";
 import type { CustodyUser } from "./user.ts";
@@ -24,6 +25,11 @@ export interface Poured {
   /** Of each provider in turn: its share sealed to us (Protocol 1), if it is a seed. */
   readonly boxes: readonly (Uint8Array | null)[];
   readonly digestFromOwner: Uint8Array;
+  readonly checking: Checking;
+  /** What each provider in turn said for the challenge, under a mask. */
+  readonly fingerprints: readonly Fingerprints[];
+  /** What the keepers of a short deposit besides home received; null of all others. */
+  readonly received: readonly (Received | null)[];
 }
 
 export function isShort({ token, descriptor }: DepositTerms): boolean {
@@ -35,12 +41,12 @@ export function isShortRound(route: Route, lengthBytes: number): boolean {
   return route === "fanout" && lengthBytes <= MAX_SHORT_BYTES;
 }
 
-/** Everybody is told; what is returned has everybody sign. @param message what is layered, all of it */
+/** Everybody is told; what is returned has everybody sign. */
 export async function place(
   user: CustodyUser,
   { terms, request, manifest, maskKeys }: Offer,
   deal: FreshDeal,
-  message: AsyncIterable<Uint8Array>,
+  message: LayeredMessage,
   { signal, timeoutMs }: { readonly signal: AbortSignal; readonly timeoutMs: number },
 ): Promise<(signal: AbortSignal) => Promise<Poured>> {
   const { roster, tokenId } = terms;
@@ -48,7 +54,7 @@ export async function place(
   const share = { point, seed: deal.userSeed, correction: undefined };
   const coefficient = coefficientOf(terms.descriptor, point);
   const ownLayer = layer({ ...user.tools, share: { share, coefficient }, maskKeys, offsetBytes: 0 });
-  const masked = await whole(ownLayer(message));
+  const masked = await whole(ownLayer(message.source));
   const keeping = keepers(terms);
 
   const placed = await needAll(
@@ -61,9 +67,11 @@ export async function place(
   return async (either) => {
     const statements = fanoutStatements(terms, digestsOut, user.clock.nowMs());
     const last = statementDigest(statements.at(-1)!);
+    const checking = message.checking();
+    const { challenge } = checking;
     const linked = await needAll(
       ...([user, terms, "link"] as const),
-      (peer) => ({ tokenId, statement: statements[roster.indexOf(peer)]!, last }),
+      (peer) => ({ tokenId, statement: statements[roster.indexOf(peer)]!, last, challenge }),
       { timeoutMs: SEAL_TIMEOUT_MS, signal: either },
     );
     const answers = roster.map((peer) => parseShape(linkAnswerShape, linked.get(peer), "link"));
@@ -74,6 +82,9 @@ export async function place(
     }
     const links = answers.map(({ link }) => link);
     const boxes = parts.map(({ box }) => box);
-    return { links, keeping: home.keeping, boxes, digestFromOwner: bodyDigest(masked) };
+    const fingerprints = answers.map((answer) => answer.fingerprints);
+    const received = answers.map((answer) => answer.received);
+    const digestFromOwner = bodyDigest(masked);
+    return { links, keeping: home.keeping, boxes, digestFromOwner, checking, fingerprints, received };
   };
 }

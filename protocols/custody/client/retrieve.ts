@@ -15,7 +15,7 @@ import type { SeedShare } from "../share-boxes.ts";
 import type { Failure } from "./ask-all.ts";
 import { type Accusation, blame } from "./blame.ts";
 import { checkedMessage, WrongBytes } from "./checked-blocks.ts";
-import { fastestMembers, isEnough, neededToRead, usable } from "./choose-members.ts";
+import { fastestMembers, isEnough, neededToRead, setOf, usable } from "./choose-members.ts";
 import { type FoundProof, findNewestProof, findProof } from "./find-proof.ts";
 import { openBoxes } from "./own-shares.ts";
 import { type ReadyProvider, type ReadySurvey, surveyReady } from "./ready-survey.ts";
@@ -67,6 +67,9 @@ const MIN_LAG_MS = 250;
 const LAG_FACTOR = 4;
 /** A block of 1 MiB may come this much later than that of the fastest: an idle timeout is ten times as long. */
 const BLOCK_LAG_MS = 3_000;
+
+/** Each costs a round and an account of everybody; with up to seven providers it is all sets that there are. */
+const MAX_WRONG_SETS = 35;
 
 /**
  * Providers give up on a reader that takes nothing for half a minute. A reader that was away for longer than this did it
@@ -133,6 +136,7 @@ async function beginRun(
     route: options.route,
     count: neededToRead(token, placement),
     ...{ excluded: new Set(), slow: new Set(), named: new Set(), withoutCiphertext: new Set(), refusals: [] },
+    wrongSets: new Set(),
   };
 }
 
@@ -174,6 +178,11 @@ export interface Run extends Located {
   readonly withoutCiphertext: Set<PeerName>;
   /** Those of them that were shown to have lied, or to have lost what they should keep. */
   readonly named: Set<PeerName>;
+  /**
+   * Sets of providers whose shares, as the dealer signed them, do not make the message: one of the shares does not belong to the others.
+   * Another set may do without it.
+   */
+  readonly wrongSets: Set<string>;
   readonly signal: AbortSignal;
 }
 
@@ -222,10 +231,16 @@ async function* messageOf(run: Run, over: AbortController): AsyncIterable<Uint8A
 /** Waits until there are enough, not until all have answered. */
 async function nextMembers(run: Run): Promise<ReadyProvider[]> {
   const { survey, count, placement } = run;
-  await survey.until(() => isEnough(usable(survey.ready(placement), run), count));
+  const { wrongSets } = run;
+  // those that have not answered yet may be what another set is made of
+  await survey.until(() => {
+    const ready = usable(survey.ready(placement), run);
+    return wrongSets.size > 0 ? fastestMembers(ready, count, wrongSets) !== undefined : isEnough(ready, count);
+  });
   if (run.signal.aborted) throw cancelled(run.signal);
   const candidates = usable(survey.ready(placement), run);
-  const members = fastestMembers(candidates, count);
+  const members = fastestMembers(candidates, count, wrongSets);
+  if (members === undefined && wrongSets.size > 0) throw wrongDeal(run, placement.manifest.dealer);
   if (members === undefined) throw (await refused(run)) ?? (await destroyedMeanwhile(run)) ?? tooFew(run, candidates);
   return members;
 }
@@ -281,7 +296,11 @@ async function learnFrom(run: Run, { record }: Round, error: unknown): Promise<v
     run.options.onWarning?.({ kind: "replaced", peers: [peer] });
   }
   const { dealer } = run.placement.manifest;
-  if (accusations.some(({ accused }) => accused === dealer)) throw wrongDeal(run, dealer);
+  if (accusations.some(({ accused }) => accused === dealer)) {
+    run.wrongSets.add(setOf(record.descriptor.members));
+    if (run.wrongSets.size >= MAX_WRONG_SETS) throw wrongDeal(run, dealer);
+    return;
+  }
   if (accusations.length + silent.length === 0) throw wrongDeposit(run);
 }
 

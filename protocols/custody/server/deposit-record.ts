@@ -4,7 +4,7 @@
  */
 import * as v from "valibot";
 import { type AuditEvent, auditChange } from "../../audit/index.ts";
-import { DIGEST_BYTES, digestOf } from "../../crypto/digest.ts";
+import { digestOf } from "../../crypto/digest.ts";
 import { burnDeal, hexOf, idOfHex } from "../../dealing/held-deal.ts";
 import { checkKeptRequest } from "../../identity/request.ts";
 import { MAX_PROVIDERS, TOKEN_ID_BYTES } from "../../rounds/constants.ts";
@@ -12,26 +12,16 @@ import type { Change, Store } from "../../storage/index.ts";
 import { MAX_LINK_BYTES, MAX_MANIFEST_BYTES } from "../../tokens/constants.ts";
 import { type CborValue, decodeCanonical, encodeCanonical } from "../../wire/codec.ts";
 import { IntercloudError } from "../../wire/errors.ts";
-import { boundedBytes, fixedBytes, integer, parseShape } from "../../wire/shape.ts";
+import { boundedBytes, integer, parseShape } from "../../wire/shape.ts";
 import { readChangeProof } from "../change/change-proof.ts";
 import { MAX_CHANGE_PROOF_BYTES, MAX_PROOF_BYTES } from "../constants.ts";
 import { type DepositTerms, readTerms } from "../deposit-terms.ts";
 import { type KeptEnvelope, keptEnvelopeShape } from "../kept-envelope.ts";
-import { closingContentShape } from "../messages.ts";
+import { closingContentShape, receivedShape } from "../messages.ts";
 import { originPlacement, type Placement } from "../placement.ts";
 import type { Proof } from "../proof.ts";
 import { forgottenGrants } from "./grant-record.ts";
 import { type LotItem, loadLotProof, lotItemShape } from "./lot/lot-record.ts";
-
-/** `bodyDigest` of each. */
-const receivedShape = v.strictObject({
-  digestFromOwner: fixedBytes(DIGEST_BYTES),
-  /** Of the layer that came from each provider, in order. */
-  digestsReceived: v.pipe(v.array(fixedBytes(DIGEST_BYTES)), v.maxLength(MAX_PROVIDERS)),
-  /** Of the ciphertext. */
-  digest: fixedBytes(DIGEST_BYTES),
-});
-export type Received = Readonly<v.InferOutput<typeof receivedShape>>;
 
 const recordShape = v.strictObject({
   version: v.literal(1),

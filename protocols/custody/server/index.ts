@@ -12,6 +12,7 @@ import { retire } from "./change/retire.ts";
 import { transfer } from "./change/transfer.ts";
 import { collect, part } from "./collect.ts";
 import { destroy } from "./destroy.ts";
+import { check } from "./fingerprints.ts";
 import { grant, granted, grants } from "./grants.ts";
 import { receiveCopy } from "./keep.ts";
 import { receiveEnvelope } from "./keep-envelope.ts";
@@ -33,6 +34,7 @@ import { sealStatus } from "./settle-linked.ts";
 import { link } from "./short/link.ts";
 import { place, receivePart } from "./short/place.ts";
 import { createShortDeposits } from "./short/short-deposits.ts";
+import { testify } from "./testify.ts";
 
 export { sweepDeposits } from "./burn.ts";
 export type { CustodyEvent, CustodyLimits, CustodyProvider } from "./provider.ts";
@@ -51,6 +53,7 @@ export function custodyHandlers(provider: CustodyProvider): Handlers {
       place: (body, context) => place(provider, active, shorts, body, context),
       "place-part": (body, context) => Promise.resolve(receivePart(provider, shorts, body, context)),
       link: (body, context) => link(provider, active, shorts, body, context),
+      check: (body, context) => check(provider, active, body, context),
       seal: (body) => seal(provider, body),
       abandon: (body, context) => abandon(provider, active, lots, body, context),
       "seal-status": (body, context) => sealStatus(provider, body, context),
@@ -80,6 +83,7 @@ export function custodyHandlers(provider: CustodyProvider): Handlers {
       "seal-lot": (channel, header, context) => sealLot(provider, active, lots, channel, header, context),
       "lot-status": (channel, header, context) => lotStatus(provider, channel, header, context),
       copy: (channel, header, context) => receiveCopy(provider, active, channel, header, context),
+      testify: (channel, header, context) => testify(provider, active, channel, header, context),
       envelope: (channel, header, context) => receiveEnvelope(provider, active, channel, header, context),
       "read-envelope": (channel, header, context) =>
         serveEnvelope(provider, active, refusals, channel, header, context),

@@ -11,11 +11,11 @@ import { parseShape } from "../../wire/shape.ts";
 import type { PeerName } from "../../wire/transport.ts";
 import { chainExpectation, type DepositTerms, keepers } from "../deposit-terms.ts";
 import { isSameEnvelope, type KeptEnvelope, requireForm } from "../kept-envelope.ts";
-import { closingContentShape, sealShape } from "../messages.ts";
+import { closingContentShape, type Received, sealShape } from "../messages.ts";
 import { chainDigest } from "../proof.ts";
 import { requireBoxes } from "../share-boxes.ts";
 import { overQuota } from "./bind.ts";
-import { type DepositRecord, depositChange, loadDeposit, ownerIndexChange, type Received } from "./deposit-record.ts";
+import { type DepositRecord, depositChange, loadDeposit, ownerIndexChange } from "./deposit-record.ts";
 import { letIn } from "./owner-usage.ts";
 import type { CustodyProvider } from "./provider.ts";
 
@@ -88,7 +88,7 @@ async function commitSeal(
       peers: [terms.token.home],
     });
   }
-  if (record.received !== null) requireSameSum(terms, record.received, chain);
+  if (record.received !== null) requireSameSum(terms, self, record.received, chain);
   const deal = await loadHeldDeal(provider.store, terms.manifest.dealId);
   if (deal?.state !== "bound") throw new IntercloudError("DEAL_USED", "conflict", "the deal of this deposit is gone");
   const sealed: DepositRecord = { ...record, ...chain, received: null, state: "sealed" };
@@ -105,6 +105,7 @@ async function commitSeal(
 /** In a short deposit each keeper added up for itself: what was given to us must be what was given to home. */
 function requireSameSum(
   { roster, token }: DepositTerms,
+  self: PeerName,
   received: Received,
   chain: { readonly links: readonly Uint8Array[]; readonly keeping: Uint8Array },
 ): void {
@@ -120,7 +121,8 @@ function requireSameSum(
         ? "home says that it keeps another sum than the one of these parts"
         : "the owner gave us other bytes than home";
   throw new IntercloudError("KEEPERS_DISAGREE", "integrity", text, {
-    peers: two ? [two] : isOwners ? [token.home] : [],
+    // what came to us was not signed: it is our word against the other's
+    peers: two ? [two, self] : isOwners ? [token.home] : [],
   });
 }
 

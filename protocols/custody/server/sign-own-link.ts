@@ -10,7 +10,8 @@ import { decodeLink, encodeLink, type Link, signKeeping, signLink } from "../../
 import { IntercloudError } from "../../wire/errors.ts";
 import type { PeerName } from "../../wire/transport.ts";
 import type { DepositTerms } from "../deposit-terms.ts";
-import { type DepositRecord, depositChange, loadDeposit, type Received } from "./deposit-record.ts";
+import type { Received } from "../messages.ts";
+import { type DepositRecord, depositChange, loadDeposit } from "./deposit-record.ts";
 import type { CustodyProvider } from "./provider.ts";
 
 export type OwnStatement = Pick<Link, "index" | "digestIn" | "digestOut" | "previous" | "timeMs">;

@@ -13,16 +13,17 @@ import {
 import { CUSTODY_PROTOCOL, LOT_LIFETIME_MS } from "../../../protocols/custody/constants.ts";
 import { encodeProof, readProof } from "../../../protocols/custody/proof.ts";
 import { ciphertextName, loadDeposit, proofParts } from "../../../protocols/custody/server/deposit-record.ts";
-import { custodyHandlers, sweepDeposits } from "../../../protocols/custody/server/index.ts";
-import { createDealKeeper, DEALING_PROTOCOL, loadHeldDeal, sweepDeals } from "../../../protocols/dealing/index.ts";
+import { sweepDeposits } from "../../../protocols/custody/server/index.ts";
+import { loadHeldDeal, sweepDeals } from "../../../protocols/dealing/index.ts";
 import { parseTokenText } from "../../../protocols/tokens/token-text.ts";
 import type { Clock } from "../../../protocols/wire/clock.ts";
 import type { Sent } from "../../../protocols/wire/stream-transport.ts";
-import type { Channel, Handlers, Transport } from "../../../protocols/wire/transport.ts";
+import type { Channel, Transport } from "../../../protocols/wire/transport.ts";
 import { piecesOf } from "../../../protocols/wire/whole-body.ts";
 import { systemClock } from "../../../runtime/clock.ts";
 import { bytesOf, collect, errorOf } from "../../support/bytes.ts";
 import { createWorld, type World, type WorldOptions, type WorldProvider } from "../../support/custody-world.ts";
+import { turnInto } from "../../support/turn-into.ts";
 
 const SIGNAL = new AbortController().signal;
 
@@ -200,26 +201,6 @@ test("a deposit of a lot whose ciphertext was damaged is repaired, and keeps its
   await expectAll(tokens, messages);
 });
 
-/** What a provider does with the channels that it opens. */
-async function turnInto(
-  number: number,
-  lie: {
-    readonly open?: (open: Transport["open"]) => Transport["open"];
-    readonly handlers?: (honest: Handlers) => Handlers;
-  },
-): Promise<void> {
-  const { peer, custody } = world.providers[number - 1]!;
-  world.network.kill(peer);
-  const transport = world.network.transport(peer, { clock: systemClock });
-  const lying: Transport = lie.open === undefined ? transport : { ...transport, open: lie.open(transport.open) };
-  const { clock, isDealer, agreementKey, store, tools } = custody;
-  const keeper = createDealKeeper({ peer, agreementKey, store, clock, keystream: tools.keystream, isDealer });
-  await transport.serve(DEALING_PROTOCOL, keeper);
-  const honest = custodyHandlers({ ...custody, transport: lying });
-  await transport.serve(CUSTODY_PROTOCOL, lie.handlers?.(honest) ?? honest);
-  world.network.revive(peer);
-}
-
 /** One bit of the part of the second deposit. */
 const lyingOpen =
   (victim: string) =>
@@ -240,7 +221,7 @@ test.each([
   ["another keeper", 2],
 ])("a provider that gives %s another part of one deposit is named, and nothing is kept", async (_, victim) => {
   await start();
-  await turnInto(4, { open: lyingOpen(world.providers[victim]!.peer) });
+  await turnInto(world, 4, { open: lyingOpen(world.providers[victim]!.peer) });
   const error = await errorOf(putAll(messagesOf(3)));
   expect(error).toMatchObject({ status: "integrity" });
   const { peers } = (error as { details: { peers: string[] } }).details;

@@ -22,10 +22,11 @@ import { parseTokenText } from "../../../protocols/tokens/token-text.ts";
 import type { Clock } from "../../../protocols/wire/clock.ts";
 import type { CborValue } from "../../../protocols/wire/codec.ts";
 import { IntercloudError } from "../../../protocols/wire/errors.ts";
-import type { AskHandler, Handlers } from "../../../protocols/wire/transport.ts";
+import type { AskHandler } from "../../../protocols/wire/transport.ts";
 import { systemClock } from "../../../runtime/clock.ts";
 import { bytesOf, errorOf } from "../../support/bytes.ts";
 import { createWorld, entropy, type World, type WorldProvider } from "../../support/custody-world.ts";
+import { turnInto } from "../../support/turn-into.ts";
 
 let world: World;
 beforeEach(async () => {
@@ -76,19 +77,8 @@ async function restart(number: number, nowMs = Date.now()): Promise<void> {
   world.network.revive(peer);
 }
 
-async function turnInto(number: number, change: (honest: Handlers) => Handlers): Promise<void> {
-  const { peer, custody } = world.providers[number - 1]!;
-  world.network.kill(peer);
-  const transport = world.network.transport(peer, { clock: systemClock });
-  const { clock, isDealer, agreementKey, store, tools } = custody;
-  const { keystream } = tools;
-  await transport.serve(DEALING_PROTOCOL, createDealKeeper({ peer, agreementKey, store, clock, keystream, isDealer }));
-  await transport.serve(CUSTODY_PROTOCOL, change(custodyHandlers({ ...custody, transport })));
-  world.network.revive(peer);
-}
-
 const answering = (number: number, answer: AskHandler) =>
-  turnInto(number, (honest) => ({ ...honest, asks: { ...honest.asks, destroy: answer } }));
+  turnInto(world, number, { handlers: (honest) => ({ ...honest, asks: { ...honest.asks, destroy: answer } }) });
 
 for (const route of ["chain", "fanout"] as const) {
   test(`a ${route} deposit is destroyed everywhere: share, ciphertext, grants and records go, the receipts hold offline`, async () => {
@@ -462,7 +452,9 @@ test("home cannot say of a deposit that it was destroyed: the others are asked",
   const destroyed = await mine((await world.put(MESSAGE)).tokenText);
   const { tokenText } = await world.put(MESSAGE);
   for (const lie of [encodeDestroyed(destroyed.destroyed[0]!.bytes), new Uint8Array(50)]) {
-    await turnInto(1, (honest) => ({ ...honest, asks: { ...honest.asks, show: async () => ({ destroyed: lie }) } }));
+    await turnInto(world, 1, {
+      handlers: (honest) => ({ ...honest, asks: { ...honest.asks, show: async () => ({ destroyed: lie }) } }),
+    });
     expect(Buffer.compare(await world.get(tokenText), MESSAGE)).toBe(0);
   }
 });
@@ -495,7 +487,7 @@ test("a deposit that failed while it was sealed leaves no receipt: there was not
     sealed += 1;
     throw new IntercloudError("WRONG_STATE", "conflict", "no");
   };
-  await turnInto(4, (honest) => ({ ...honest, asks: { ...honest.asks, seal } }));
+  await turnInto(world, 4, { handlers: (honest) => ({ ...honest, asks: { ...honest.asks, seal } }) });
   await expect(world.put(MESSAGE)).rejects.toMatchObject({ code: "NOT_ENOUGH_PROVIDERS" });
   expect(sealed).toBe(1);
   // Until then each remembers to tell the others.

@@ -18,14 +18,13 @@ import { compareGrants, type Grant, type GrantList, type GrantPurpose } from "..
 import { siteOf } from "../../../protocols/custody/placement.ts";
 import { loadDeposit } from "../../../protocols/custody/server/deposit-record.ts";
 import { loadGrants } from "../../../protocols/custody/server/grant-record.ts";
-import { custodyHandlers, restoreAll } from "../../../protocols/custody/server/index.ts";
+import { restoreAll } from "../../../protocols/custody/server/index.ts";
 import { identityOfKey, openSession, PURPOSES } from "../../../protocols/identity/index.ts";
 import { encodeDescriptor } from "../../../protocols/rounds/index.ts";
 import { encodeToken } from "../../../protocols/tokens/token.ts";
 import { parseTokenText } from "../../../protocols/tokens/token-text.ts";
 import type { Clock } from "../../../protocols/wire/clock.ts";
 import type { CborValue } from "../../../protocols/wire/codec.ts";
-import type { Handlers } from "../../../protocols/wire/transport.ts";
 import { systemClock } from "../../../runtime/clock.ts";
 import { bytesOf } from "../../support/bytes.ts";
 import {
@@ -35,6 +34,7 @@ import {
   type WorldOptions,
   type WorldProvider,
 } from "../../support/custody-world.ts";
+import { turnInto } from "../../support/turn-into.ts";
 
 let world: World;
 let bob: CustodyUser;
@@ -127,15 +127,6 @@ async function servedTo(user: CustodyUser, tokenText: string): Promise<string[]>
 const everywhere = (status: string) => world.providers.map(() => status);
 const listsAt = (tokenText: string) =>
   Promise.all(world.providers.map(({ store }) => loadGrants(store, parseTokenText(tokenText).tokenId)));
-
-/** The provider takes part no more as it was: from now on it answers custody with these handlers. */
-async function turnInto(number: number, change: (honest: Handlers) => Handlers): Promise<void> {
-  const { peer, custody } = world.providers[number - 1]!;
-  world.network.kill(peer);
-  const transport = world.network.transport(peer, { clock: systemClock });
-  await transport.serve(CUSTODY_PROTOCOL, change(custodyHandlers({ ...custody, transport })));
-  world.network.revive(peer);
-}
 
 test("whom the owner grants a deposit gets it, by either route, sees its proof and finds it in its list", async () => {
   const { tokenText, token } = await world.put(MESSAGE);
@@ -493,16 +484,18 @@ test("a provider that sends the others an old grant again brings nothing back", 
   const { tokenText } = await world.put(MESSAGE);
   const seen: Uint8Array[] = [];
   const { custody } = world.providers[0]!;
-  await turnInto(1, (honest) => ({
-    ...honest,
-    asks: {
-      ...honest.asks,
-      async grant(body, context) {
-        seen.push((body as { readonly request: Uint8Array }).request);
-        return await honest.asks!["grant"]!(body, context);
+  await turnInto(world, 1, {
+    handlers: (honest) => ({
+      ...honest,
+      asks: {
+        ...honest.asks,
+        async grant(body, context) {
+          seen.push((body as { readonly request: Uint8Array }).request);
+          return await honest.asks!["grant"]!(body, context);
+        },
       },
-    },
-  }));
+    }),
+  });
   await grantTo(tokenText, bob);
   world.kill(5);
   await revokeFrom(tokenText, bob);
@@ -529,10 +522,12 @@ test("a provider cannot make a list, nor pass one on as that of another deposit"
   const [foreign] = await listsAt(other.tokenText);
   const forged = listRequest(tokenText, { version: 50, madeAtMs: Date.now(), grants: [] }, world.stranger());
   for (const list of [foreign!.request, forged, new Uint8Array(30)]) {
-    await turnInto(2, (honest) => ({
-      ...honest,
-      asks: { ...honest.asks, grants: async () => ({ list }), grant: async () => ({ list }) },
-    }));
+    await turnInto(world, 2, {
+      handlers: (honest) => ({
+        ...honest,
+        asks: { ...honest.asks, grants: async () => ({ list }), grant: async () => ({ list }) },
+      }),
+    });
     const { terms } = await loadDeposit(world.providers[0]!.store, parseTokenText(tokenText).tokenId);
     const standing = await askStanding(world.user, terms, terms.roster, CALL);
     expect(standing.failures.map(({ peer }) => peer)).toEqual([world.providers[1]!.peer]);
@@ -546,7 +541,9 @@ test("a provider that says that it took a list and did not is one that has not",
   await grantTo(tokenText, bob);
   for (const number of [1, 2]) {
     const old = (await listsAt(tokenText))[number - 1]!.request;
-    await turnInto(number, (honest) => ({ ...honest, asks: { ...honest.asks, grant: async () => ({ list: old }) } }));
+    await turnInto(world, number, {
+      handlers: (honest) => ({ ...honest, asks: { ...honest.asks, grant: async () => ({ list: old }) } }),
+    });
   }
   const { reached } = await revokeFrom(tokenText, bob);
   expect(reached).toEqual(world.providers.slice(2).map(({ peer }) => peer));
@@ -619,16 +616,18 @@ test("a retrieval that begins while its grant is being revoked gets nothing afte
 test("a change that is overtaken again and again is given up, and says so", async () => {
   const { tokenText } = await world.put(MESSAGE);
   let version = 0;
-  await turnInto(3, (honest) => ({
-    ...honest,
-    asks: {
-      ...honest.asks,
-      async grant() {
-        version += 10;
-        return { list: listRequest(tokenText, { version, madeAtMs: 1, grants: [] }), replaced: null };
+  await turnInto(world, 3, {
+    handlers: (honest) => ({
+      ...honest,
+      asks: {
+        ...honest.asks,
+        async grant() {
+          version += 10;
+          return { list: listRequest(tokenText, { version, madeAtMs: 1, grants: [] }), replaced: null };
+        },
       },
-    },
-  }));
+    }),
+  });
   await expect(grantTo(tokenText, bob)).rejects.toMatchObject({ code: "GRANTS_CHANGED", status: "conflict" });
 });
 
@@ -641,20 +640,22 @@ test("a grantee's list is each provider's word, and the newest one's counts", as
   const { deposits } = await listDeposits(bob, signal());
   expect(deposits.map(({ grant: own }) => own)).toEqual([{ purposes: ["retrieve"], expiresAtMs: null }]);
   let pages = 0;
-  await turnInto(3, (honest) => ({
-    ...honest,
-    asks: {
-      ...honest.asks,
-      async granted() {
-        pages += 1;
-        const made = encodeToken({ ...token, dealId: entropy(16) });
-        return {
-          deposits: [{ token: made, grant: { purposes: ["show"], expiresAtMs: null }, version: 1 }],
-          more: true,
-        };
+  await turnInto(world, 3, {
+    handlers: (honest) => ({
+      ...honest,
+      asks: {
+        ...honest.asks,
+        async granted() {
+          pages += 1;
+          const made = encodeToken({ ...token, dealId: entropy(16) });
+          return {
+            deposits: [{ token: made, grant: { purposes: ["show"], expiresAtMs: null }, version: 1 }],
+            more: true,
+          };
+        },
       },
-    },
-  }));
+    }),
+  });
   const listing = await listDeposits(bob, signal());
   expect(listing.missing).toEqual([world.providers[2]!.peer]);
   expect(listing.deposits.map((each) => each.tokenText)).toContain(tokenText);

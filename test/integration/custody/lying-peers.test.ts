@@ -4,19 +4,19 @@ import { peerIdentity } from "../../../protocols/crypto/peer-name.ts";
 import { listDeposits, type RetrieveWarning } from "../../../protocols/custody/client/index.ts";
 import { CUSTODY_PROTOCOL } from "../../../protocols/custody/constants.ts";
 import { ciphertextName, depositChange, loadDeposit } from "../../../protocols/custody/server/deposit-record.ts";
-import { custodyHandlers } from "../../../protocols/custody/server/index.ts";
-import { createDealKeeper, DEALING_PROTOCOL } from "../../../protocols/dealing/index.ts";
 import { simdKernel } from "../../../protocols/field/index.ts";
+import { fingerprintOf } from "../../../protocols/rounds/fingerprint.ts";
 import { EMPTY_DIGEST } from "../../../protocols/tokens/chain.ts";
 import { encodeLink } from "../../../protocols/tokens/link.ts";
+import { layeredBytes } from "../../../protocols/tokens/message.ts";
 import { encodeToken } from "../../../protocols/tokens/token.ts";
 import { parseTokenText } from "../../../protocols/tokens/token-text.ts";
 import type { CborValue } from "../../../protocols/wire/codec.ts";
 import { IntercloudError } from "../../../protocols/wire/errors.ts";
-import type { Channel, Handlers, Transport } from "../../../protocols/wire/transport.ts";
-import { systemClock } from "../../../runtime/clock.ts";
+import type { Channel } from "../../../protocols/wire/transport.ts";
 import { bytesOf } from "../../support/bytes.ts";
 import { createWorld, entropy, type World } from "../../support/custody-world.ts";
+import { turnInto } from "../../support/turn-into.ts";
 
 let world: World;
 beforeEach(async () => {
@@ -29,18 +29,6 @@ afterEach(async () => {
 
 const MESSAGE = bytesOf(300_000, 42);
 const CALL = { timeoutMs: 5_000 };
-
-/** The provider takes part no more as it was: from now on it answers custody with these handlers. */
-async function turnInto(number: number, change: (honest: Handlers, transport: Transport) => Handlers): Promise<void> {
-  const { peer, custody } = world.providers[number - 1]!;
-  world.network.kill(peer);
-  const transport = world.network.transport(peer, { clock: systemClock });
-  const { clock, isDealer, agreementKey, store, tools } = custody;
-  const { keystream } = tools;
-  await transport.serve(DEALING_PROTOCOL, createDealKeeper({ peer, agreementKey, store, clock, keystream, isDealer }));
-  await transport.serve(CUSTODY_PROTOCOL, change(custodyHandlers({ ...custody, transport }), transport));
-  world.network.revive(peer);
-}
 
 async function sendJunk(channel: Channel, lengthBytes: number, chain: CborValue): Promise<void> {
   const junk = (async function* () {
@@ -76,14 +64,16 @@ for (const route of ["fanout", "chain"] as const) {
   test(`a provider that blames the others for its failure gets nobody left out but itself (${route})`, async () => {
     const { tokenText } = await world.put(MESSAGE);
     const others = world.providers.filter(({ number }) => number !== 2).map(({ peer }) => peer);
-    await turnInto(2, (honest) => ({
-      ...honest,
-      channels: {
-        async retrieve() {
-          throw new IntercloudError("BLAME", "unreachable", "it was the others", { peers: others });
+    await turnInto(world, 2, {
+      handlers: (honest) => ({
+        ...honest,
+        channels: {
+          async retrieve() {
+            throw new IntercloudError("BLAME", "unreachable", "it was the others", { peers: others });
+          },
         },
-      },
-    }));
+      }),
+    });
     for (let round = 0; round < 4; round += 1) {
       expect(Buffer.compare(await world.get(tokenText, { route }), MESSAGE)).toBe(0);
     }
@@ -115,102 +105,117 @@ test("home cannot have one statement sealed and have given the keepers copies un
 test("home cannot have a provider sign what it did not do", async () => {
   const [home, second] = world.providers;
   const asked: string[] = [];
-  await turnInto(1, (honest, transport) => ({
-    ...honest,
-    channels: {
-      async collect(_channel, header) {
-        const { tokenId } = header as { readonly tokenId: Uint8Array };
-        const { terms } = await loadDeposit(home!.store, tokenId);
-        const part = await transport.open(second!.peer, CUSTODY_PROTOCOL, "part", { tokenId }, CALL);
-        for await (const _ of part.receiveBody({ lengthBytes: terms.manifest.lengthBytes }));
-        const statement = encodeLink({
-          ...{ version: 1, tokenId, index: 2, peer: second!.peer, identity: peerIdentity(second!.peer) },
-          ...{ digestIn: EMPTY_DIGEST, digestOut: entropy(32), previous: entropy(32), timeMs: Date.now() },
-        });
-        await part.sendMessage({ statement });
-        await part.receiveMessage().then(
-          () => asked.push("signed"),
-          (error) => asked.push(error.status),
-        );
-        throw new IntercloudError("DONE", "integrity", "enough");
+  await turnInto(world, 1, {
+    handlers: (honest, transport) => ({
+      ...honest,
+      channels: {
+        async collect(_channel, header) {
+          const { tokenId } = header as { readonly tokenId: Uint8Array };
+          const { terms } = await loadDeposit(home!.store, tokenId);
+          const part = await transport.open(second!.peer, CUSTODY_PROTOCOL, "part", { tokenId }, CALL);
+          for await (const _ of part.receiveBody({ lengthBytes: terms.manifest.lengthBytes }));
+          const statement = encodeLink({
+            ...{ version: 1, tokenId, index: 2, peer: second!.peer, identity: peerIdentity(second!.peer) },
+            ...{ digestIn: EMPTY_DIGEST, digestOut: entropy(32), previous: entropy(32), timeMs: Date.now() },
+          });
+          await part.sendMessage({ statement });
+          await part.receiveMessage().then(
+            () => asked.push("signed"),
+            (error) => asked.push(error.status),
+          );
+          throw new IntercloudError("DONE", "integrity", "enough");
+        },
       },
-    },
-  }));
+    }),
+  });
   await expect(world.put(MESSAGE, { route: "fanout" })).rejects.toMatchObject({ status: "integrity" });
   expect(asked).toEqual(["integrity"]);
 });
 
-test("a dealer whose shares are not on one polynomial: the retrieval finds out, names it, and releases nothing", async () => {
+test("a dealer whose shares are not on one polynomial, with a provider that covers it up: it is named, and the other shares give the message", async () => {
   await world.close();
+  const message = bytesOf(1_000, 44);
+  const wrongAt = new Uint8Array(layeredBytes(message.length));
+  wrongAt[0] = 1;
+  let isCovering = true;
   world = await createWorld({
     providers: 3,
-    toolsOf: (who) =>
-      who === "dealer"
-        ? {
-            kernel: {
-              ...simdKernel,
-              combineInto(targets, sources, rows) {
-                simdKernel.combineInto(targets, sources, rows);
-                targets.at(-1)![0]! ^= 1;
-              },
-            },
+    toolsOf: (who) => ({
+      kernel: {
+        ...simdKernel,
+        combineInto(targets, sources, rows) {
+          simdKernel.combineInto(targets, sources, rows);
+          // the dealer's share for provider 3 is wrong in its first byte
+          if (who === "dealer") targets.at(-1)![0]! ^= 1;
+        },
+        addScaled(target, source, coefficient) {
+          simdKernel.addScaled(target, source, coefficient);
+          if (who === 3 && isCovering && coefficient !== 1) {
+            target[0]! ^= coefficient;
+            isCovering = false;
           }
-        : {},
+        },
+      },
+    }),
   });
-  const { tokenText } = await world.put(MESSAGE, { threshold: 2 });
+  // Provider 3 lays the layer of the right share, and says the fingerprint of that.
+  await turnInto(world, 3, {
+    handlers: (honest) => ({
+      ...honest,
+      asks: {
+        ...honest.asks,
+        async check(body, context) {
+          const { challenge } = body as { readonly challenge: Uint8Array };
+          const said = (await honest.asks!["check"]!(body, context)) as { share: Uint8Array; ciphertext: Uint8Array };
+          simdKernel.addScaled(said.share, fingerprintOf(wrongAt, challenge, simdKernel), 1);
+          return said;
+        },
+      },
+    }),
+  });
+  const { tokenText } = await world.put(message, { threshold: 2, route: "chain" });
+  expect(isCovering).toBe(false);
   const warnings: RetrieveWarning[] = [];
   world.kill(1);
-  const reading = world.get(tokenText, { onWarning: (warning) => void warnings.push(warning) });
-  await expect(reading).rejects.toMatchObject({ status: "integrity" });
+  const onWarning = (warning: RetrieveWarning) => void warnings.push(warning);
+  await expect(world.get(tokenText, { onWarning })).rejects.toMatchObject({ status: "integrity" });
   world.revive(1);
+  world.kill(2);
+  await expect(world.get(tokenText, { onWarning })).rejects.toMatchObject({ status: "integrity" });
+  world.revive(2);
   warnings.length = 0;
-  const again = world.get(tokenText, { onWarning: (warning) => void warnings.push(warning) });
-  await expect(again).rejects.toMatchObject({ code: "WRONG_DEAL", details: { peers: [world.dealer] } });
+  // The two that answer first are not those that belong together.
+  await turnInto(world, 2, {
+    handlers: (honest) => ({
+      ...honest,
+      asks: {
+        ...honest.asks,
+        async ready(body, context) {
+          await new Promise((resume) => setTimeout(resume, 100));
+          return await honest.asks!["ready"]!(body, context);
+        },
+      },
+    }),
+  });
+  expect(await world.get(tokenText, { onWarning })).toEqual(message);
   expect(warnings).toMatchObject([{ kind: "named", accusation: { accused: world.dealer, kind: "wrong-deal" } }]);
 });
-
-test.each([
-  ["chain", MESSAGE],
-  ["fanout", MESSAGE],
-  ["fanout", bytesOf(1_000, 43)],
-] as const)(
-  "a provider that lays another layer when the deposit is made is found at the retrieval, and not named (%s)",
-  async (route, message) => {
-    await world.close();
-    let lying = true;
-    const addScaled: typeof simdKernel.addScaled = (target, source, coefficient) => {
-      simdKernel.addScaled(target, source, coefficient);
-      if (lying) target[0]! ^= 1;
-    };
-    world = await createWorld({
-      providers: 5,
-      toolsOf: (who) => (who === 5 ? { kernel: { ...simdKernel, addScaled } } : {}),
-    });
-    const { tokenText } = await world.put(message, { route });
-    lying = false;
-    const warnings: RetrieveWarning[] = [];
-    const reading = world.get(tokenText, { onWarning: (warning) => void warnings.push(warning) });
-    await expect(reading).rejects.toMatchObject({
-      ...{ code: "WRONG_BYTES", status: "integrity" },
-      details: { peers: world.providers.map(({ peer }) => peer) },
-    });
-    expect(warnings.filter(({ kind }) => kind === "named")).toEqual([]);
-  },
-);
 
 test("a provider that lists without end is given up", async () => {
   const { tokenText, token } = await world.put(MESSAGE);
   let pages = 0;
-  await turnInto(3, (honest) => ({
-    ...honest,
-    asks: {
-      ...honest.asks,
-      async list() {
-        pages += 1;
-        return { tokens: [encodeToken({ ...token, dealId: entropy(16) })], more: true };
+  await turnInto(world, 3, {
+    handlers: (honest) => ({
+      ...honest,
+      asks: {
+        ...honest.asks,
+        async list() {
+          pages += 1;
+          return { tokens: [encodeToken({ ...token, dealId: entropy(16) })], more: true };
+        },
       },
-    },
-  }));
+    }),
+  });
   const listing = await listDeposits(world.user, AbortSignal.timeout(20_000));
   expect(listing.missing).toEqual([world.providers[2]!.peer]);
   expect(listing.deposits.map((each) => each.tokenText)).toContain(tokenText);

@@ -36,3 +36,14 @@ test.each([
 test("home comes first, and the others stay in order", () => {
   expect(depositPlan(settings, { home: "name-of-p3" }, directory).candidates).toEqual(["p3", "p1", "p2", "p4", "p5"]);
 });
+
+test("providers that are to have no part are left out, and the others are all", () => {
+  const without = ["name-of-p2", "p4"];
+  expect(depositPlan(settings, { without }, directory)).toMatchObject({
+    ...{ providers: 3, threshold: 3, candidates: ["p1", "p3", "p5"] },
+  });
+  expect(depositPlan({ ...settings, home: "name-of-p2" }, { without }, directory).home).toBeUndefined();
+  expect(() => depositPlan(settings, { without, home: "name-of-p2" }, directory)).toThrow("name-of-p1, name-of-p3");
+  expect(() => depositPlan(settings, { without, providers: 4 }, directory)).toThrow("lists 5, of which 3 are left");
+  expect(() => depositPlan(settings, { without: ["p9"] }, directory)).toThrow('no provider is called "p9"');
+});

@@ -1,15 +1,18 @@
 /** The second message of a short deposit: the owner knows what all providers gave and has them sign it; the keepers add up and store. */
+import type * as v from "valibot";
 import { bodyDigest } from "../../../crypto/block-digest.ts";
 import { bodyChanges } from "../../../storage/index.ts";
 import { signLink } from "../../../tokens/link.ts";
 import type { CborValue } from "../../../wire/codec.ts";
 import { IntercloudError } from "../../../wire/errors.ts";
+import { onceOf } from "../../../wire/once-of.ts";
 import { parseShape } from "../../../wire/shape.ts";
 import type { Context } from "../../../wire/transport.ts";
-import { linkAskShape } from "../../messages.ts";
+import { linkAskShape, type Received } from "../../messages.ts";
 import type { ActiveDeposits } from "../active.ts";
 import { burnUnsealed } from "../burn.ts";
-import { ciphertextName, type Received } from "../deposit-record.ts";
+import { ciphertextName } from "../deposit-record.ts";
+import { ownFingerprints } from "../fingerprints.ts";
 import type { CustodyProvider } from "../provider.ts";
 import { advance, ownKeeping, requireTrue } from "../sign-own-link.ts";
 import type { ShortDeposit, ShortDeposits } from "./short-deposits.ts";
@@ -21,14 +24,14 @@ export async function link(
   body: CborValue,
   context: Context,
 ): Promise<CborValue> {
-  const { tokenId, statement, last } = parseShape(linkAskShape, body, "link");
+  const { tokenId, ...asked } = parseShape(linkAskShape, body, "link");
   const deposit = shorts.find(tokenId);
   if (deposit === undefined || context.from !== deposit.terms.descriptor.requester) {
     throw new IntercloudError("NOT_YOUR_STEP", "refused", "this peer has no such step in this deposit");
   }
   return await active.run(tokenId, "link", context.signal, async (signal) => {
     try {
-      const answer = await linkAndKeep(provider, shorts, deposit, { statement, last });
+      const answer = await linkAndKeep(provider, shorts, deposit, asked, signal);
       signal.throwIfAborted();
       return answer;
     } catch (error) {
@@ -44,7 +47,8 @@ async function linkAndKeep(
   provider: CustodyProvider,
   shorts: ShortDeposits,
   deposit: ShortDeposit,
-  { statement, last }: { readonly statement: Uint8Array; readonly last: Uint8Array },
+  { statement, last, challenge }: Omit<v.InferOutput<typeof linkAskShape>, "tokenId">,
+  signal: AbortSignal,
 ): Promise<CborValue> {
   const { terms, ownPart, masked } = deposit;
   const { requester } = terms.descriptor;
@@ -53,6 +57,7 @@ async function linkAndKeep(
   const sum = masked === undefined ? undefined : await addUp(provider, deposit, masked, shorts);
   const received = sum?.received ?? null;
   const stored = sum === undefined ? [] : await bodyChanges(provider.store, ciphertextName(terms.tokenId), sum.bytes);
+  const fingerprints = await ownFingerprints(provider, terms, challenge, sum && onceOf(sum.bytes), signal);
   const signed = signLink(statement, provider.signer);
   const isHome = terms.token.home === provider.transport.peer;
   const keeping = isHome && received !== null ? ownKeeping(provider, terms, last, received) : null;
@@ -70,7 +75,7 @@ async function linkAndKeep(
   );
   provider.observe({ kind: "linked", tokenId: terms.tokenId });
   if (received !== null && !isHome) provider.observe({ kind: "copied", tokenId: terms.tokenId });
-  return { link: signed, keeping };
+  return { link: signed, keeping, received: isHome ? null : received, fingerprints };
 }
 
 async function addUp(

@@ -1,0 +1,82 @@
+/**
+ * What the owner holds against each other before it closes a deposit: a fingerprint of our share, and of the ciphertext if we keep it, for
+ * a challenge that nobody knew while the layers were laid (`client/check-layers.ts`). They are under a mask that only the owner can take off.
+ */
+import { wipe } from "../../crypto/release.ts";
+import { loadHeldDeal, shareOf } from "../../dealing/held-deal.ts";
+import { createFingerprinter } from "../../rounds/fingerprint.ts";
+import { fingerprintsMaskKey, reportKey } from "../../rounds/masks.ts";
+import { type Share, shareBytes } from "../../rounds/share.ts";
+import type { CborValue } from "../../wire/codec.ts";
+import { IntercloudError } from "../../wire/errors.ts";
+import { parseShape } from "../../wire/shape.ts";
+import type { Context } from "../../wire/transport.ts";
+import type { DepositTerms } from "../deposit-terms.ts";
+import { checkShape, type Fingerprints } from "../messages.ts";
+import type { ActiveDeposits } from "./active.ts";
+import { ciphertextName, loadDeposit } from "./deposit-record.ts";
+import type { CustodyProvider } from "./provider.ts";
+
+/** From the owner of a long deposit, when everybody has signed. A short one has it done with the signing. */
+export async function check(
+  provider: CustodyProvider,
+  active: ActiveDeposits,
+  body: CborValue,
+  context: Context,
+): Promise<CborValue> {
+  const { tokenId, challenge } = parseShape(checkShape, body, "check");
+  const { terms, record } = await loadDeposit(provider.store, tokenId);
+  requireOwnersPeer(terms, record.state, context);
+  return await active.run(tokenId, "check", context.signal, async (signal) => {
+    const kept = record.holdsCiphertext ? provider.store.bodies.read(ciphertextName(tokenId), 0) : undefined;
+    return { ...(await ownFingerprints(provider, terms, challenge, kept, signal)) };
+  });
+}
+
+/** @throws IntercloudError NOT_YOUR_STEP unless it is asked by the one whose deposit it is, between the signing and the sealing. */
+export function requireOwnersPeer(terms: DepositTerms, state: string, { from }: Context): void {
+  if (from === terms.descriptor.requester && state === "linked") return;
+  throw new IntercloudError("NOT_YOUR_STEP", "refused", "this peer has no such step in this deposit");
+}
+
+/** @param kept the ciphertext, at those that keep it @throws IntercloudError NO_SHARE. */
+export async function ownFingerprints(
+  provider: CustodyProvider,
+  terms: DepositTerms,
+  challenge: Uint8Array,
+  kept: AsyncIterable<Uint8Array> | undefined,
+  signal: AbortSignal,
+): Promise<Fingerprints> {
+  const { kernel, keystream } = provider.tools;
+  const { lengthBytes } = terms.descriptor;
+  const of = async (source: AsyncIterable<Uint8Array>, isSecret = false) => {
+    const fingerprinter = createFingerprinter(challenge, lengthBytes, kernel);
+    for await (const bytes of source) {
+      signal.throwIfAborted();
+      fingerprinter.add(bytes);
+      if (isSecret) wipe(bytes);
+    }
+    return fingerprinter.fingerprint();
+  };
+  const share = await of(shareBytes(await ownShare(provider, terms), lengthBytes, keystream), true);
+  const ciphertext = kept === undefined ? null : await of(kept);
+  const key = fingerprintsMaskKey(ownReportKey(provider, terms), challenge);
+  const mask = keystream(key, 0);
+  const masked = { share: mask.xor(share), ciphertext: ciphertext && mask.xor(ciphertext) };
+  key.fill(0);
+  share.fill(0);
+  return masked;
+}
+
+/** @throws IntercloudError NO_SHARE. */
+export async function ownShare(provider: CustodyProvider, { manifest }: DepositTerms): Promise<Share> {
+  const deal = await loadHeldDeal(provider.store, manifest.dealId);
+  if (deal !== undefined && deal.state !== "burnt") return shareOf(deal, provider.store);
+  throw new IntercloudError("NO_SHARE", "not-found", "we hold no share of this deal");
+}
+
+/** What we report to the owner is under streams of this key. */
+export function ownReportKey(provider: CustodyProvider, { descriptor, roundHash }: DepositTerms): Uint8Array {
+  const member = descriptor.members.find(({ peer }) => peer === provider.transport.peer)!;
+  return reportKey(provider.agreementKey, descriptor.userKey, member, roundHash);
+}
