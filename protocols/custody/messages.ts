@@ -84,7 +84,7 @@ export const placePartShape = v.strictObject({ tokenId, part: boundedBytes(MAX_S
 const challenge = fixedBytes(CHALLENGE_BYTES);
 const fingerprint = boundedBytes(MAX_FINGERPRINT_BYTES);
 /** Of the provider's share, and of the ciphertext at those that keep it; under a mask. */
-const fingerprintsShape = v.strictObject({ share: fingerprint, ciphertext: v.nullable(fingerprint) });
+export const fingerprintsShape = v.strictObject({ share: fingerprint, ciphertext: v.nullable(fingerprint) });
 export type Fingerprints = Readonly<v.InferOutput<typeof fingerprintsShape>>;
 /** `bodyDigest` of each. */
 export const receivedShape = v.strictObject({
@@ -112,7 +112,6 @@ export const linkAnswerShape = v.strictObject({
 });
 /** The same for a long deposit, when all have signed. Answered with fingerprints. */
 export const checkShape = v.strictObject({ tokenId, challenge });
-export const checkAnswerShape = fingerprintsShape;
 export const sealShape = v.strictObject({ closing: request, links, keeping });
 
 /** `step` k is provider k; n+1 is the way back to home with the ciphertext. */

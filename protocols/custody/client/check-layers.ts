@@ -8,11 +8,10 @@ import { equalBytes } from "../../crypto/digest.ts";
 import type { FreshDeal } from "../../dealing/client.ts";
 import { CHALLENGE_BYTES, createFingerprinter, fingerprintBytes } from "../../rounds/fingerprint.ts";
 import { interpolate, lieOnPolynomial, type PointedBytes } from "../../rounds/interpolate.ts";
-import { fingerprintsMaskKey, reportKey } from "../../rounds/masks.ts";
+import { fingerprintsMaskKey } from "../../rounds/masks.ts";
 import { shareBytes } from "../../rounds/share.ts";
 import type { DepositTerms } from "../deposit-terms.ts";
 import type { Fingerprints } from "../messages.ts";
-import { keysOf, type Offer } from "./offer.ts";
 import type { CustodyUser } from "./user.ts";
 
 /** What is ours of the check. */
@@ -51,16 +50,17 @@ export function fingerprinted(
 
 /** Takes the masks off what the providers said, in point order. One of another length stands for none. */
 export function unmaskedFingerprints(
-  user: CustodyUser,
-  { terms, ephemeral }: Offer,
-  { challenge }: Checking,
+  { tools }: CustodyUser,
+  keys: readonly Uint8Array[],
+  challenge: Uint8Array,
+  bodyBytes: number,
   said: readonly Fingerprints[],
 ): Fingerprints[] {
-  const lengthBytes = fingerprintBytes(terms.descriptor.lengthBytes);
+  const lengthBytes = fingerprintBytes(bodyBytes);
   const fits = (bytes: Uint8Array | null): bytes is Uint8Array => bytes?.length === lengthBytes;
-  return keysOf(user, terms, ephemeral, reportKey).map((key, i) => {
+  return keys.map((key, i) => {
     const { share, ciphertext } = said[i]!;
-    const mask = user.tools.keystream(fingerprintsMaskKey(key, challenge), 0);
+    const mask = tools.keystream(fingerprintsMaskKey(key, challenge), 0);
     key.fill(0);
     return {
       share: fits(share) ? mask.xor(share) : new Uint8Array(lengthBytes),
@@ -69,21 +69,21 @@ export function unmaskedFingerprints(
   });
 }
 
-/** @param said by all providers in point order, without the masks */
-export async function areLayersRight(
-  user: CustodyUser,
-  terms: DepositTerms,
-  deal: FreshDeal,
-  checking: Checking,
+/**
+ * @param said by all providers in point order, without the masks
+ * @param own fingerprint of our own share @param message of what was layered
+ */
+export function areLayersRight(
+  { tools: { kernel } }: CustodyUser,
+  { threshold, copies }: { readonly threshold: number; readonly copies: number },
   said: readonly Fingerprints[],
-): Promise<boolean> {
-  const { kernel } = user.tools;
-  const shares: PointedBytes[] = said.map(({ share }, i) => ({ point: i + 1, bytes: share }));
-  shares.push(await ownFingerprint(user, terms, deal, checking.challenge));
-  const { threshold, copies } = terms.token;
+  own: PointedBytes,
+  message: Uint8Array,
+): boolean {
+  const shares = [...said.map(({ share }, i) => ({ point: i + 1, bytes: share })), own];
   if (!lieOnPolynomial(shares, threshold, kernel)) return false;
   const expected = interpolate(shares.slice(0, threshold), 0, kernel);
-  kernel.addScaled(expected, checking.message, 1);
+  kernel.addScaled(expected, message, 1);
   const kept = said.slice(0, copies).map(({ ciphertext }) => ciphertext);
   return kept.every((ciphertext) => ciphertext !== null && equalBytes(ciphertext, expected));
 }

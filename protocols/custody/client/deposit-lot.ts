@@ -3,7 +3,7 @@
  * for all of them. Each becomes a deposit of its own. All of them exist at the end, or none.
  */
 import { DIGEST_BYTES, equalBytes } from "../../crypto/digest.ts";
-import { newAgreementKey } from "../../crypto/key-agreement.ts";
+import { type AgreementKey, newAgreementKey } from "../../crypto/key-agreement.ts";
 import { wipe } from "../../crypto/release.ts";
 import { signLot } from "../../crypto/statement-signature.ts";
 import { requireLotSize, seedInLot } from "../../dealing/lot/deal-lot.ts";
@@ -11,7 +11,7 @@ import type { FreshLot } from "../../dealing/lot/request-lot.ts";
 import { checkKeptRequest, REQUEST_DOMAIN, type RequestTerms } from "../../identity/request.ts";
 import { NONCE_BYTES } from "../../rounds/constants.ts";
 import { coefficientOf } from "../../rounds/descriptor.ts";
-import { maskKey, maskKeyInLot } from "../../rounds/masks.ts";
+import { maskKey, maskKeyInLot, reportKey } from "../../rounds/masks.ts";
 import { whole } from "../../rounds/whole.ts";
 import { checkChain } from "../../tokens/chain.ts";
 import { hashBlocks, layeredBytes, layeredMessage, MESSAGE_SALT_BYTES, messageDigest } from "../../tokens/message.ts";
@@ -48,9 +48,12 @@ import {
 import { lotLinkedShape } from "../lot/lot-messages.ts";
 import { columnAt, type LotPlan, lotStatements } from "../lot/lot-statements.ts";
 import { sliceDigests } from "../lot/slice-digests.ts";
+import type { Fingerprints } from "../messages.ts";
 import { encodeProof } from "../proof.ts";
 import { abandon } from "./abandon.ts";
 import type { Failure } from "./ask-all.ts";
+import { type Checking, unmaskedFingerprints } from "./check-layers.ts";
+import { isLotRight, lotChecking } from "./check-lot.ts";
 import { chooseProviders } from "./choose-providers.ts";
 import { cancelled, type Deposited, type DepositOptions } from "./deposit.ts";
 import { askFailure } from "./deposit-failure.ts";
@@ -86,8 +89,10 @@ export async function depositLot(user: CustodyUser, options: LotOptions): Promis
   const fresh = await freshLot(user, { providers: peers, threshold, lengths, dealer, signal });
   try {
     const layered = await layeredAll(user, messages, fresh);
+    const checking = lotChecking(user, layered.bytes);
     const placed = await place(user, options, fresh, layered, signal);
-    const linked = await link(user, placed, signal);
+    const linked = await link(user, placed, checking.challenge, signal);
+    await requireReadable(user, options, fresh, checking, linked, signal);
     const { closed, signatures } = await close(user, linked, signal);
     return depositedOf(closed, signatures);
   } catch (error) {
@@ -141,6 +146,9 @@ interface Placed {
   /** For each deposit in turn what each provider gave. */
   readonly digestsOut: Uint8Array;
   readonly digestsFromOwner: Uint8Array;
+  readonly ephemeral: AgreementKey;
+  /** What the keepers were sent. */
+  readonly sent: Uint8Array;
 }
 
 /** Everybody is told, and gives its layers to the keepers. */
@@ -184,7 +192,7 @@ async function place(
       digestsOut.set(columnAt(part, index), (index * roster.length + position) * DIGEST_BYTES);
     }
   }
-  return { offered, tag, requestSignature, digestsOut, digestsFromOwner };
+  return { offered, tag, requestSignature, digestsOut, digestsFromOwner, ephemeral, sent: bytes };
 }
 
 /** Our layer and the masks that we have with all providers, on top of each message. Overwrites the keys. */
@@ -219,15 +227,17 @@ interface Linked extends Placed {
   readonly linkSignatures: readonly Uint8Array[];
   readonly keeping: { readonly timeMs: number; readonly signature: Uint8Array };
   readonly digestsKept: Uint8Array;
+  /** Of each provider in turn, under a mask. */
+  readonly fingerprints: readonly Fingerprints[];
 }
 
 /** Everybody signs what it gave, and home what it received and keeps. */
-async function link(user: CustodyUser, placed: Placed, signal: AbortSignal): Promise<Linked> {
+async function link(user: CustodyUser, placed: Placed, challenge: Uint8Array, signal: AbortSignal): Promise<Linked> {
   const { offered, digestsOut } = placed;
   const { roster, items, lot: dealt } = offered.statements;
   const timeMs = user.clock.nowMs();
   const linking = linkAll(offered, digestsOut, timeMs);
-  const header = { lotId: dealt.manifest.dealId, timeMs };
+  const header = { lotId: dealt.manifest.dealId, timeMs, challenge };
   const answers = await stepAt(user, roster, "link-lot", header, signal, async (channel, peer) => {
     await channel.sendBody(piecesOf(digestsOut));
     const signed = parseShape(lotLinkedShape, await channel.receiveMessage(), "link-lot");
@@ -246,7 +256,31 @@ async function link(user: CustodyUser, placed: Placed, signal: AbortSignal): Pro
   }
   const linkSignatures = answers.map(({ signature }) => signature);
   const digestsKept = home.columns.subarray(digestsOut.length);
-  return { ...placed, lot: await linking, linkSignatures, keeping: home.keeping, digestsKept };
+  const fingerprints = answers.map((answer) => answer.fingerprints);
+  return { ...placed, lot: await linking, linkSignatures, keeping: home.keeping, digestsKept, fingerprints };
+}
+
+/** @throws IntercloudError DEPOSIT_SPOILT that names who spoilt it. */
+async function requireReadable(
+  user: CustodyUser,
+  { copies }: LotOptions,
+  fresh: FreshLot,
+  checking: Checking,
+  linked: Linked,
+  signal: AbortSignal,
+): Promise<void> {
+  const { offered, ephemeral } = linked;
+  const { roster } = offered.statements;
+  const { dealId, lengthBytes } = fresh.lot.manifest;
+  const keys = roster.map((peer, i) =>
+    reportKey(ephemeral, agreementKeyOf(user, peer), { point: i + 1, peer }, dealId),
+  );
+  const fingerprints = unmaskedFingerprints(user, keys, checking.challenge, lengthBytes, linked.fingerprints);
+  if (isLotRight(user, fresh, copies, checking, fingerprints)) return;
+  const { findLotLiar } = await import("./find-lot-liar.ts");
+  const { spoilt } = await import("./find-liar.ts");
+  const said = { ...linked, roundHashes: offered.roundHashes, roster, copies, fingerprints };
+  throw spoilt(user, await findLotLiar(user, fresh, checking, said, signal));
 }
 
 /** The owner looks at the chains and accepts them. */

@@ -7,6 +7,7 @@ import type { FreshDeal } from "../../dealing/client.ts";
 import { providersOf } from "../../dealing/manifest.ts";
 import { coefficientOf, type Route } from "../../rounds/descriptor.ts";
 import { layer } from "../../rounds/layer.ts";
+import { reportKey } from "../../rounds/masks.ts";
 import { checkChain } from "../../tokens/chain.ts";
 import { MAX_MESSAGE_BYTES } from "../../tokens/constants.ts";
 import { hashBlocks, layeredBytes, layeredMessage, MESSAGE_SALT_BYTES, messageDigest } from "../../tokens/message.ts";
@@ -26,18 +27,24 @@ import {
 } from "../constants.ts";
 import { chainExpectation, type DepositTerms } from "../deposit-terms.ts";
 import type { KeptEnvelope } from "../kept-envelope.ts";
-import { bindAnswerShape, chainShape, checkAnswerShape } from "../messages.ts";
+import { bindAnswerShape, chainShape, fingerprintsShape } from "../messages.ts";
 import { chainDigest, encodeProof } from "../proof.ts";
 import { receiveChain } from "../waiting-chain.ts";
 import { abandon } from "./abandon.ts";
-import { areLayersRight, fingerprinted, type LayeredMessage, unmaskedFingerprints } from "./check-layers.ts";
+import {
+  areLayersRight,
+  fingerprinted,
+  type LayeredMessage,
+  ownFingerprint,
+  unmaskedFingerprints,
+} from "./check-layers.ts";
 import { chooseProviders } from "./choose-providers.ts";
 import { expiredAmong } from "./clock-error.ts";
 import { pourFailure } from "./deposit-failure.ts";
 import type { DealerChoice } from "./fresh-deal.ts";
 import { giveEnvelope } from "./give-envelope.ts";
 import { needAll } from "./need-all.ts";
-import { makeOffer, type Offer } from "./offer.ts";
+import { keysOf, makeOffer, type Offer } from "./offer.ts";
 import { checkedBoxes } from "./own-shares.ts";
 import { isShort, isShortRound, type Poured, place } from "./place.ts";
 import { fittingDeals, type TakenDeal, takeDeal } from "./stock.ts";
@@ -229,7 +236,7 @@ async function bind(
     const asked = { tokenId: terms.tokenId, challenge: checking.challenge };
     const timeoutMs = SEAL_TIMEOUT_MS + (1_000 * terms.descriptor.lengthBytes) / CHECK_BYTES_PER_SECOND;
     const checked = await needAll(user, terms, "check", asked, { timeoutMs, signal: either });
-    const fingerprints = terms.roster.map((peer) => parseShape(checkAnswerShape, checked.get(peer), "check"));
+    const fingerprints = terms.roster.map((peer) => parseShape(fingerprintsShape, checked.get(peer), "check"));
     return { ...poured, boxes, checking, fingerprints, received: fingerprints.map(() => null) };
   };
 }
@@ -287,8 +294,12 @@ async function requireReadable(
   signal: AbortSignal,
 ): Promise<void> {
   const { checking } = poured;
-  const fingerprints = unmaskedFingerprints(user, offer, checking, poured.fingerprints);
-  if (await areLayersRight(user, offer.terms, deal, checking, fingerprints)) return;
+  const { terms, ephemeral } = offer;
+  const keys = keysOf(user, terms, ephemeral, reportKey);
+  const { lengthBytes } = terms.descriptor;
+  const fingerprints = unmaskedFingerprints(user, keys, checking.challenge, lengthBytes, poured.fingerprints);
+  const own = await ownFingerprint(user, terms, deal, checking.challenge);
+  if (areLayersRight(user, terms.token, fingerprints, own, checking.message)) return;
   const { findLiar, spoilt } = await import("./find-liar.ts");
   const said = { ...poured, fingerprints };
   throw spoilt(user, await findLiar(user, offer, deal, checking, said, again(), signal));

@@ -47,10 +47,26 @@ export async function ownFingerprints(
   kept: AsyncIterable<Uint8Array> | undefined,
   signal: AbortSignal,
 ): Promise<Fingerprints> {
-  const { kernel, keystream } = provider.tools;
   const { lengthBytes } = terms.descriptor;
-  const of = async (source: AsyncIterable<Uint8Array>, isSecret = false) => {
-    const fingerprinter = createFingerprinter(challenge, lengthBytes, kernel);
+  const share = shareBytes(await ownShare(provider, terms), lengthBytes, provider.tools.keystream);
+  const bodies = { lengthBytes, share, kept };
+  return await maskedFingerprints(provider, ownReportKey(provider, terms), challenge, bodies, signal);
+}
+
+/** @param key is overwritten @param bodies `share` is wiped as it comes */
+export async function maskedFingerprints(
+  { tools: { kernel, keystream } }: CustodyProvider,
+  key: Uint8Array,
+  challenge: Uint8Array,
+  bodies: {
+    readonly lengthBytes: number;
+    readonly share: AsyncIterable<Uint8Array>;
+    readonly kept: AsyncIterable<Uint8Array> | undefined;
+  },
+  signal: AbortSignal,
+): Promise<Fingerprints> {
+  const of = async (source: AsyncIterable<Uint8Array>, isSecret: boolean) => {
+    const fingerprinter = createFingerprinter(challenge, bodies.lengthBytes, kernel);
     for await (const bytes of source) {
       signal.throwIfAborted();
       fingerprinter.add(bytes);
@@ -58,13 +74,12 @@ export async function ownFingerprints(
     }
     return fingerprinter.fingerprint();
   };
-  const share = await of(shareBytes(await ownShare(provider, terms), lengthBytes, keystream), true);
-  const ciphertext = kept === undefined ? null : await of(kept);
-  const key = fingerprintsMaskKey(ownReportKey(provider, terms), challenge);
-  const mask = keystream(key, 0);
+  const share = await of(bodies.share, true);
+  const ciphertext = bodies.kept === undefined ? null : await of(bodies.kept, false);
+  const maskKey = fingerprintsMaskKey(key, challenge);
+  const mask = keystream(maskKey, 0);
   const masked = { share: mask.xor(share), ciphertext: ciphertext && mask.xor(ciphertext) };
-  key.fill(0);
-  share.fill(0);
+  for (const secret of [key, maskKey, share]) secret.fill(0);
   return masked;
 }
 

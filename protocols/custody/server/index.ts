@@ -21,6 +21,7 @@ import { createLotsUnderWay } from "./lot/lots-under-way.ts";
 import { placeLot } from "./lot/place-lot.ts";
 import { sealLot } from "./lot/seal-lot.ts";
 import { lotStatus } from "./lot/settle-lot.ts";
+import { testifyLot } from "./lot/testify-lot.ts";
 import { pour } from "./pour.ts";
 import type { CustodyProvider } from "./provider.ts";
 import { hello, list, locate, ready, show } from "./queries.ts";
@@ -80,6 +81,7 @@ export function custodyHandlers(provider: CustodyProvider): Handlers {
       "place-lot": (channel, header, context) => placeLot(provider, active, lots, channel, header, context),
       "lot-part": (channel, header, context) => receiveLotPart(provider, lots, channel, header, context),
       "link-lot": (channel, header, context) => linkLot(provider, active, lots, channel, header, context),
+      "testify-lot": (channel, header, context) => testifyLot(provider, active, lots, channel, header, context),
       "seal-lot": (channel, header, context) => sealLot(provider, active, lots, channel, header, context),
       "lot-status": (channel, header, context) => lotStatus(provider, channel, header, context),
       copy: (channel, header, context) => receiveCopy(provider, active, channel, header, context),

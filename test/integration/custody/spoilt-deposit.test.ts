@@ -32,8 +32,8 @@ interface Kind {
 /** Each way that a deposit can take; n=5, t=3, 3 copies. */
 const KINDS: readonly [Kind, Kind, ...Kind[]] = [
   { name: "short", message: bytesOf(1_000, 1), options: { route: "fanout" } },
-  { name: "long, by fanout", message: bytesOf(2_500_000, 2), options: { route: "fanout" } },
-  { name: "long, by chain", message: bytesOf(2_500_000, 3), options: { route: "chain" } },
+  { name: "long, by fanout", message: bytesOf(1_200_000, 2), options: { route: "fanout" } },
+  { name: "long, by chain", message: bytesOf(1_200_000, 3), options: { route: "chain" } },
   { name: "short, by Protocol 2", message: bytesOf(1_000, 4), options: { route: "fanout", protocol: 2 } },
   { name: "short, by chain and Protocol 1", message: bytesOf(1_000, 5), options: { route: "chain", protocol: 1 } },
 ];

@@ -19,6 +19,7 @@ import type { CustodyProvider } from "../provider.ts";
 import { burnLot } from "./burn-lot.ts";
 import type { LotSum, LotsUnderWay, LotUnderWay } from "./lots-under-way.ts";
 import { addPart } from "./place-lot.ts";
+import { lotFingerprints } from "./testify-lot.ts";
 
 /** From the other providers, at each keeper. Nothing is read of it before the owner's own message is here. */
 export async function receiveLotPart(
@@ -53,7 +54,7 @@ export async function linkLot(
   header: CborValue,
   context: Context,
 ): Promise<void> {
-  const { lotId, timeMs } = parseShape(linkLotShape, header, "link-lot");
+  const { lotId, timeMs, challenge } = parseShape(linkLotShape, header, "link-lot");
   const placed = lots.find(lotId);
   if (placed === undefined || context.from !== placed.offered.statements.plan.requester) {
     throw new IntercloudError("NOT_YOUR_STEP", "refused", "this peer has no such step in this lot");
@@ -70,9 +71,10 @@ export async function linkLot(
       const signature = signLot(provider.signer, LINK_DOMAIN, lot.links[roster.indexOf(provider.transport.peer)]!);
       const isHome = roster[0] === provider.transport.peer && placed.sum !== undefined;
       const kept = isHome ? await keepOwn(provider, lot, placed.sum) : undefined;
+      const fingerprints = await lotFingerprints(provider, placed, challenge, signal);
       await commitLinked(provider, lot);
       placed.linked = { lot, signature };
-      await channel.sendMessage({ signature, keeping: kept?.keeping ?? null });
+      await channel.sendMessage({ signature, keeping: kept?.keeping ?? null, fingerprints });
       if (kept !== undefined) await channel.sendBody(piecesOf(placed.sum!.digestsReceived, kept.digestsKept));
       await channel.close();
     } catch (error) {

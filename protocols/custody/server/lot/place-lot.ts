@@ -137,6 +137,22 @@ async function bindLot(provider: CustodyProvider, { statements, requests }: Offe
   provider.observe({ kind: "bound", tokenId: requests.root });
 }
 
+/** Our shares of all deposits, one after another; to be wiped. */
+export async function sharesOf(provider: CustodyProvider, lot: DealLot, deal: HeldDeal): Promise<Uint8Array> {
+  const { keystream } = provider.tools;
+  const correction = deal.correction === null ? undefined : await whole(provider.store.bodies.read(deal.correction, 0));
+  const shares = new Uint8Array(lot.manifest.lengthBytes);
+  await byTurns(lot.lengths.length, (index) => {
+    const start = lot.offsets[index]!;
+    const end = start + lot.lengths[index]!;
+    const seed = seedInLot(deal.seed, index);
+    const share = keystream(seed, 0).xor(correction?.subarray(start, end) ?? new Uint8Array(end - start));
+    shares.set(share, start);
+    for (const secret of [seed, share]) wipe(secret);
+  });
+  return shares;
+}
+
 /** Of each deposit our share times its coefficient, under a mask of its own; one after another. */
 async function partsOf(
   provider: CustodyProvider,
@@ -148,21 +164,20 @@ async function partsOf(
   const { keystream, kernel } = provider.tools;
   const member = descriptor.members.find(({ peer }) => peer === provider.transport.peer);
   if (member === undefined) throw new IntercloudError("NOT_A_MEMBER", "refused", "we have no part in this lot");
-  const correction = deal.correction === null ? undefined : await whole(provider.store.bodies.read(deal.correction, 0));
+  const shares = await sharesOf(provider, lot, deal);
   const coefficient = coefficientOf(descriptor, member.point);
   const lotKey = maskKey(provider.agreementKey, plan.userKey, member, deal.dealId);
   const parts = new Uint8Array(lot.manifest.lengthBytes);
   await byTurns(statements.items, (index) => {
     const start = lot.offsets[index]!;
     const end = start + lot.lengths[index]!;
-    const seed = seedInLot(deal.seed, index);
     const key = maskKeyInLot(lotKey, roundHashes[index]!);
-    const share = keystream(seed, 0).xor(correction?.subarray(start, end) ?? new Uint8Array(end - start));
     const part = keystream(key, 0).xor(new Uint8Array(end - start));
-    kernel.addScaled(part, share, coefficient);
+    kernel.addScaled(part, shares.subarray(start, end), coefficient);
     parts.set(part, start);
-    for (const secret of [seed, key, share]) wipe(secret);
+    for (const secret of [key, part]) wipe(secret);
   });
+  wipe(shares);
   lotKey.fill(0);
   return parts;
 }
