@@ -11,7 +11,7 @@ import { abandonContentShape, requestShape } from "../messages.ts";
 import type { ActiveDeposits } from "./active.ts";
 import { burnDeposit, findDeposit, removeFiles, type StoredDeposit, unsealedDeposits } from "./deposit-record.ts";
 import { dueChange } from "./dues.ts";
-import { abandonLot, burnBoundLots, sweepLots } from "./lot/burn-lot.ts";
+import { abandonLot, burnBoundLots, rosterOfLot, sweepLots } from "./lot/burn-lot.ts";
 import type { LotsUnderWay } from "./lot/lots-under-way.ts";
 import { removeOrphans } from "./orphans.ts";
 import type { CustodyProvider } from "./provider.ts";
@@ -54,11 +54,13 @@ export async function abandon(
   const { tokenId, dealId } = parseShape(abandonContentShape, content, "abandon");
   const { store } = provider;
   const found = await findOwn(provider, identity, tokenId, dealId);
-  if (found === undefined || !found.terms.roster.includes(context.from)) {
+  const roster = found?.terms.roster ?? (await rosterOfLot(provider, lots, dealId));
+  if (!roster.includes(context.from)) {
     const nowMs = provider.clock.nowMs();
     provider.replayGuard.admit(checkRequest(message.request, "destroy", nowMs), nowMs);
-  } else if (found.placement.generation > 0) return {}; // Its owner has used it since.
-  if (tokenId === null && (await abandonLot(provider, active, lots, dealId, identity))) return {};
+  } else if (found !== undefined && found.placement.generation > 0) return {}; // Its owner has used it since.
+  const word = { identity, request: message.request };
+  if (tokenId === null && (await abandonLot(provider, active, lots, dealId, word))) return {};
   const reason = new IntercloudError("ABANDONED", "cancelled", "the owner abandoned this deposit");
   if (found !== undefined) await active.stop(found.terms.tokenId, reason);
   await withDeal(store, dealId, async () => {

@@ -4,6 +4,7 @@ import {
   changeDeposit,
   type Destruction,
   deposit,
+  depositLot,
   destroy,
   grant,
   listDeposits,
@@ -119,6 +120,15 @@ const putting = (route: "chain" | "fanout", protocol: 1 | 2 | 3): Command =>
     return tokenText;
   });
 
+/** Two deposits of the same message. */
+const puttingLot = ofClient("put a lot", "puts", async (user, { message }) => {
+  const deposits = await depositLot(user, {
+    ...{ messages: [message, message], providers: 4, threshold: PUT_THRESHOLD, copies: 2 },
+    candidates: user.directory.providers,
+  });
+  return deposits.map(({ tokenText }) => tokenText);
+});
+
 const getting = (route: "chain" | "fanout"): Command =>
   ofClient(`get (${route})`, "keeps", async (user, { world, message, tokenText }) => {
     const bytes = await read(world, user, tokenText!, route);
@@ -221,6 +231,7 @@ const SINGLE: readonly Operation[] = [
   operation([putting("fanout", 2)], [], { protocol: 2 }),
   operation([putting("chain", 3)], [], { name: "put of a longer message (chain, Protocol 3)", message: LONG }),
   operation([putting("fanout", 3)], [], { name: "put of a longer message (fanout, Protocol 3)", message: LONG }),
+  operation([puttingLot], []),
   operation([getting("fanout")]),
   operation([getting("chain")]),
   operation([refreshing]),

@@ -103,7 +103,7 @@ export async function problemsOfCrash(bench: Bench, crash: Crash | undefined): P
         note([`${command.name}, given again: ${error.code} ${error.message}`]);
     }
     if (!("value" in outcome)) return;
-    if (command.effect === "puts") tokens.add(outcome.value as string);
+    if (command.effect === "puts") for (const token of [outcome.value as string | string[]].flat()) tokens.add(token);
     if (command.effect !== "destroys") return;
     const { destroyed: receipts, needed } = outcome.value as Destruction;
     if (receipts.length >= needed) destroyed = true;

@@ -12,21 +12,28 @@ import {
 import { dealIdInLot, dealLotKey, noDealLotChange } from "../../../dealing/lot/deal-lot.ts";
 import type { Change } from "../../../storage/index.ts";
 import { IntercloudError } from "../../../wire/errors.ts";
+import type { PeerName } from "../../../wire/transport.ts";
 import type { ActiveDeposits } from "../active.ts";
 import { ciphertextName, findLotItem, forgottenItemChanges } from "../deposit-record.ts";
+import { dueChange } from "../dues.ts";
 import type { CustodyProvider } from "../provider.ts";
 import { findLot, noLotChanges, type StoredLot, storedLots } from "./lot-record.ts";
 import type { LotsUnderWay } from "./lots-under-way.ts";
 
 type Why = Extract<AuditEvent, { kind: "burnt" }>["why"];
 
-/** Does nothing to a lot that was sealed, or burnt before. */
-export async function burnLot(provider: CustodyProvider, lotId: Uint8Array, why: Why): Promise<void> {
+/** Does nothing to a lot that was sealed, or burnt before. @param also changes to commit in the same batch */
+export async function burnLot(
+  provider: CustodyProvider,
+  lotId: Uint8Array,
+  why: Why,
+  also: readonly Change[] = [],
+): Promise<void> {
   const { store } = provider;
   await withDeal(store, lotId, async () => {
     const deal = await loadHeldDeal(store, lotId);
     if (deal?.state !== "bound") return;
-    await burnDeal(store, lotId, [auditChange({ kind: "burnt", dealId: lotId, tokenId: null, why })]);
+    await burnDeal(store, lotId, [auditChange({ kind: "burnt", dealId: lotId, tokenId: null, why }), ...also]);
     provider.observe({ kind: "burnt", tokenId: deal.boundTo ?? lotId });
   });
 }
@@ -44,28 +51,43 @@ async function isBoundLot({ store }: CustodyProvider, dealId: Uint8Array): Promi
   return deal?.state === "bound" && (await store.get(dealLotKey(dealId))) !== undefined;
 }
 
+/** The providers of a lot that is under way or sealed here. */
+export async function rosterOfLot(
+  { store }: CustodyProvider,
+  lots: LotsUnderWay,
+  lotId: Uint8Array,
+): Promise<readonly PeerName[]> {
+  const statements = lots.find(lotId)?.offered.statements ?? (await findLot(store, lotId))?.statements;
+  return statements?.roster ?? [];
+}
+
 /**
- * The owner gives a lot up, whatever has become of it here. Before it is sealed nobody else knows its id.
- * @returns whether there is such a lot. @throws IntercloudError NOT_THE_OWNER.
+ * The owner gives a lot up, whatever has become of it here. Before it is sealed nobody else knows its id. Once we have signed, others may
+ * have sealed it and not hear the owner: we tell them.
+ * @param request the owner's @returns whether there is such a lot. @throws IntercloudError NOT_THE_OWNER.
  */
 export async function abandonLot(
   provider: CustodyProvider,
   active: ActiveDeposits,
   lots: LotsUnderWay,
   lotId: Uint8Array,
-  identity: string,
+  { identity, request }: { readonly identity: string; readonly request: Uint8Array },
 ): Promise<boolean> {
   const { store } = provider;
+  const isLinked = lots.find(lotId)?.linked !== undefined;
+  const others = (await rosterOfLot(provider, lots, lotId)).filter((peer) => peer !== provider.transport.peer);
+  const known = others.filter((peer) => provider.agreementKeyOf(peer) !== undefined);
+  const due = dueChange("abandon", request, known);
   const owner = lots.find(lotId)?.offered.statements.owner ?? (await findLot(store, lotId))?.statements.owner;
   if (owner !== undefined && owner !== identity) {
     throw new IntercloudError("NOT_THE_OWNER", "refused", "only the owner can give up its deposits");
   }
   await active.stop(lotId, new IntercloudError("ABANDONED", "cancelled", "the owner abandoned this batch"));
   const isBound = await isBoundLot(provider, lotId);
-  if (isBound) await burnLot(provider, lotId, "abandoned");
+  if (isBound) await burnLot(provider, lotId, "abandoned", isLinked ? [due] : []);
   // Looked for now, because what was stopped may have ended well.
   const sealed = await findLot(store, lotId);
-  if (sealed !== undefined) await abandonSealedLot(provider, lotId, sealed, identity);
+  if (sealed !== undefined) await abandonSealedLot(provider, lotId, sealed, identity, due);
   return isBound || owner !== undefined;
 }
 
@@ -78,9 +100,10 @@ async function abandonSealedLot(
   lotId: Uint8Array,
   { statements }: StoredLot,
   identity: string,
+  due: Change,
 ): Promise<void> {
   const { store } = provider;
-  const changes: Change[] = [];
+  const changes: Change[] = [due];
   const bodies: string[] = [];
   for (let index = 0; index < statements.items; index += 1) {
     const { tokenId } = statements.offer(index);
