@@ -49,6 +49,8 @@ export interface WorldOptions {
   readonly toolsOf?: (who: "dealer" | "user" | number) => Partial<RoundTools>;
   readonly userEntropy?: Entropy;
   readonly limits?: Partial<CustodyProvider["limits"]>;
+  /** How long a peer waits for another one that says nothing; 5 s by default. */
+  readonly idleTimeoutMs?: number;
   /** How long a deal of the dealer waits to be used. */
   readonly dealLifetimeMs?: number;
   /** What providers keep of deals that nobody has bound. */
@@ -93,7 +95,8 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     kernel: simdKernel,
     ...options.toolsOf?.(who),
   });
-  const transportOf = (peer: PeerName) => network.transport(peer, { clock, limits: { idleTimeoutMs: 5_000 }, onFault });
+  const transportOf = (peer: PeerName) =>
+    network.transport(peer, { clock, limits: { idleTimeoutMs: options.idleTimeoutMs ?? 5_000 }, onFault });
   const startedAtMs = clock.nowMs();
   const dealerSigner = newSigner(entropy);
   const dealer = peerNameOf(dealerSigner.publicKey);

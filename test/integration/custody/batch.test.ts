@@ -66,7 +66,8 @@ function expectNothingKept(): void {
 }
 
 test.each([1, 2, 3, 1000])("%i messages: each has a token, a proof and a place of its own", async (count) => {
-  await start();
+  // All peers share one thread here.
+  await start({ idleTimeoutMs: 30_000 });
   const messages = messagesOf(count);
   const deposits = await putAll(messages);
   expect(new Set(tokensOf(deposits)).size).toBe(count);

@@ -58,10 +58,7 @@ const FOUND: readonly (readonly [operation: string, crash: string])[] = [
     ] as const,
   ]),
   // It is sealed here, the owner gives it up everywhere else, and nobody tells this one.
-  [
-    "put a lot",
-    'after provider 4 does "commit delete deal-open" for the 1. time (restarted at once, retried at once)',
-  ],
+  ["put a lot", 'after provider 4 does "commit delete deal-open" for the 1. time (restarted at once, retried at once)'],
   // The second move forgot whom the first had not reached.
   [
     "move to 5 4 3",

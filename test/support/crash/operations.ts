@@ -13,6 +13,8 @@ import {
   retrieve,
   revoke,
 } from "../../../protocols/custody/client/index.ts";
+// What is loaded when it is first needed takes real time, in which nothing seems to happen.
+import "../../../protocols/dealing/lot/request-lot.ts";
 import { identityOfKey } from "../../../protocols/identity/index.ts";
 import { parseTokenText } from "../../../protocols/tokens/token-text.ts";
 import { IntercloudError } from "../../../protocols/wire/errors.ts";
