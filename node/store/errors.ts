@@ -6,8 +6,8 @@ export function storeDamaged(directory: string, what: string, cause?: unknown): 
     "STORE_DAMAGED",
     "damaged",
     `the store in ${directory} is damaged: ${what}. Nothing is served from it, because something that was acknowledged may ` +
-      "be missing. Keep the folder for analysis by moving it away, check the disk, and start with an empty store: any t of the n " +
-      "providers can still hand out every deposit",
+      "be missing. Check the disk; then `intercloud node restore --discard-store` puts this store aside and gets back from the other " +
+      "providers what it had. Any t of the n can hand out every deposit meanwhile",
     { directory },
     cause,
   );

@@ -1,20 +1,23 @@
-/** A provider that signs an account of another share than it was dealt: what an honest one never does. */
+/** A provider that signs an account of another share than it was dealt, or another ciphertext than it got: what an honest one never does. */
 import { blockDigestsOf, bodyDigest } from "../../protocols/crypto/block-digest.ts";
 import { accountRequestDigest, coveringBlocks, signAccount } from "../../protocols/custody/account.ts";
 import { accountContentShape, requestShape } from "../../protocols/custody/messages.ts";
 import { ciphertextName } from "../../protocols/custody/server/deposit-record.ts";
 import { loadServing } from "../../protocols/custody/server/serving.ts";
+import { loadHeldDeal, shareOf } from "../../protocols/dealing/held-deal.ts";
 import { checkRequest } from "../../protocols/identity/request.ts";
+import { shareBytes } from "../../protocols/rounds/share.ts";
+import { whole } from "../../protocols/rounds/whole.ts";
 import type { CborValue } from "../../protocols/wire/codec.ts";
 import { parseShape } from "../../protocols/wire/shape.ts";
-import type { Channel, Context } from "../../protocols/wire/transport.ts";
+import type { Channel } from "../../protocols/wire/transport.ts";
 import type { WorldProvider } from "./custody-world.ts";
 
 export async function giveFalseAccount(
   { custody, peer, signer, store }: WorldProvider,
   channel: Channel,
   header: CborValue,
-  _context: Context,
+  what: "share" | "ciphertext",
 ): Promise<void> {
   const { request } = parseShape(requestShape, header, "account");
   const checked = checkRequest(request, "retrieve", custody.clock.nowMs());
@@ -22,7 +25,10 @@ export async function giveFalseAccount(
   const { placement } = await loadServing(store, tokenId, dealId);
   const { manifest, kept, generation } = placement;
   const range = coveringBlocks(offsetBytes, lengthBytes, manifest.lengthBytes);
-  const share = new Uint8Array(manifest.lengthBytes).fill(7);
+  const deal = (await loadHeldDeal(store, dealId))!;
+  const dealt = await whole(shareBytes(shareOf(deal, store), manifest.lengthBytes, custody.tools.keystream));
+  const share = what === "share" ? new Uint8Array(manifest.lengthBytes).fill(7) : dealt;
+  // what is here by now, whatever it was
   const ciphertext = store.files.get(ciphertextName(tokenId, generation))!;
   const account = signAccount(
     {

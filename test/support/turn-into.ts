@@ -3,6 +3,7 @@
 import { CUSTODY_PROTOCOL } from "../../protocols/custody/constants.ts";
 import { type CustodyProvider, custodyHandlers } from "../../protocols/custody/server/index.ts";
 import { createDealKeeper, DEALING_PROTOCOL } from "../../protocols/dealing/index.ts";
+import { simdKernel } from "../../protocols/field/index.ts";
 import type { RoundTools } from "../../protocols/rounds/layer.ts";
 import type { Handlers, Transport } from "../../protocols/wire/transport.ts";
 import { systemClock } from "../../runtime/clock.ts";
@@ -39,4 +40,19 @@ export async function turnInto(
   const honest = custodyHandlers(after);
   await transport.serve(CUSTODY_PROTOCOL, handlers?.(honest, transport) ?? honest);
   world.network.revive(peer);
+}
+
+/** Lays another layer than its share makes, where its coefficient is not 1: each liar changes the last byte in a way of its own. */
+export function wrongLayer(number: number): Lie {
+  return {
+    tools: {
+      kernel: {
+        ...simdKernel,
+        addScaled(target, source, coefficient) {
+          simdKernel.addScaled(target, source, coefficient);
+          if (coefficient !== 1) target[target.length - 1]! ^= number;
+        },
+      },
+    },
+  };
 }

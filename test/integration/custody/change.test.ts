@@ -5,8 +5,10 @@ import type { ChangeOptions } from "../../../protocols/custody/client/index.ts";
 import { ciphertextName, findDeposit } from "../../../protocols/custody/server/deposit-record.ts";
 import { loadHeldDeal } from "../../../protocols/dealing/index.ts";
 import { parseTokenText } from "../../../protocols/tokens/token-text.ts";
-import { bytesOf } from "../../support/bytes.ts";
+import type { IntercloudError } from "../../../protocols/wire/errors.ts";
+import { bytesOf, errorOf } from "../../support/bytes.ts";
 import { createWorld, type World } from "../../support/custody-world.ts";
+import { turnInto, wrongLayer } from "../../support/turn-into.ts";
 
 let world: World;
 afterEach(async () => {
@@ -51,6 +53,23 @@ describe("refresh", () => {
       expect([...store.files.keys()].filter((name) => name.startsWith("correction-")).length).toBeLessThan(2);
     }
   });
+
+  it.each([1, 4])(
+    "that does not read back right is given up, and the deposit stays as it was: provider %i lies",
+    async (number) => {
+      world = await createWorld({ providers: 5 });
+      const { tokenText } = await world.put(MESSAGE, { threshold: 2 });
+      await turnInto(world, number, wrongLayer(number));
+      const error = await errorOf(world.change(tokenText));
+      expect(error).toMatchObject({ code: "BAD_GENERATION", status: "integrity" });
+      expect((error as IntercloudError).details.peers).toContain(world.providers[number - 1]!.peer);
+      await turnInto(world, number, {});
+      for (const each of [1, 2, 3, 4, 5]) expect((await heldBy(each, tokenText)).generation).toBe(0);
+      expect(await world.get(tokenText)).toEqual(MESSAGE);
+      await world.change(tokenText);
+      expect(await world.get(tokenText)).toEqual(MESSAGE);
+    },
+  );
 
   it("keeps the user's new share of Protocol 2 before the old one is given up", async () => {
     world = await createWorld({ providers: 4 });

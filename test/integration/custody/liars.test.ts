@@ -38,6 +38,8 @@ type Lie =
   | "layer-and-silence"
   /** It owns up to a damaged share. */
   | "layer-and-lost"
+  /** It keeps another ciphertext than home signed, and says so. */
+  | "ciphertext-and-account"
   /** It sends something else than it signs. */
   | "signature";
 
@@ -48,7 +50,7 @@ async function worldWithLiars(lies: Readonly<Record<number, Lie>>, providers = 5
     providers,
     toolsOf(who) {
       const lie = typeof who === "number" ? lies[who] : undefined;
-      if (lie === undefined || lie === "signature") return {};
+      if (lie === undefined || lie === "signature" || lie === "ciphertext-and-account") return {};
       const addScaled: typeof simdKernel.addScaled = (target, source, coefficient) => {
         simdKernel.addScaled(target, source, coefficient);
         // each in its own way, so that two lies do not undo each other
@@ -84,19 +86,24 @@ async function turn(number: number, lie: Lie): Promise<void> {
   const account = {
     "layer-and-silence": silence,
     "layer-and-lost": liar.channels!["account"]!,
-    "layer-and-account": lyingAccount(number),
+    "layer-and-account": lyingAccount(number, "share"),
+    "ciphertext-and-account": lyingAccount(number, "ciphertext"),
     layer: honest.channels!["account"]!,
     signature: honest.channels!["account"]!,
   }[lie];
+  if (lie === "ciphertext-and-account") {
+    const { files } = world.providers[number - 1]!.store;
+    for (const [name, bytes] of files) if (name.startsWith("ciphertext-")) bytes[bytes.length - 1]! ^= 1;
+  }
   await transport.serve(CUSTODY_PROTOCOL, { ...honest, channels: { ...honest.channels, account } });
   world.network.revive(peer);
 }
 
 /** A provider whose share on disk was exchanged, with the check of its own account taken out. */
-function lyingAccount(number: number): ChannelHandler {
-  return async (channel, header, context) => {
+function lyingAccount(number: number, what: "share" | "ciphertext"): ChannelHandler {
+  return async (channel, header) => {
     const { giveFalseAccount } = await import("../../support/false-account.ts");
-    await giveFalseAccount(world.providers[number - 1]!, channel, header, context);
+    await giveFalseAccount(world.providers[number - 1]!, channel, header, what);
   };
 }
 
@@ -120,33 +127,38 @@ const KIND_OF: Readonly<Partial<Record<Lie, Evidence["kind"]>>> = {
   layer: "wrong-answer",
   "layer-and-account": "wrong-share",
   "layer-and-lost": "lost",
+  "ciphertext-and-account": "wrong-ciphertext",
 };
 
 describe.each([
   ["short", SHORT],
   ["long", LONG],
 ])("a %s message", (length, message) => {
-  it.each<[Lie]>([["layer"], ["layer-and-account"], ["layer-and-lost"], ["layer-and-silence"], ["signature"]])(
-    "a liar of the kind %s is found, and the right bytes come back",
-    async (lie) => {
-      const { begin } = await worldWithLiars({ 1: lie });
-      const { tokenText } = await world.put(message, { copies: 5 });
-      await begin();
-      world.kill(5);
-      let named: Awaited<ReturnType<typeof getNaming>>["named"] = [];
-      // Who takes part is a matter of who answers first; asking often enough meets the liar.
-      for (let tries = 0; tries < 20 && named.length === 0; tries += 1) {
-        const got = await getNaming(tokenText);
-        expect(Buffer.compare(got.message, message)).toBe(0);
-        named = got.named;
-        if (got.warnings.length > 0 && named.length === 0) break;
-      }
-      const kind = lie === "layer-and-silence" && length === "short" ? "wrong-answer" : KIND_OF[lie];
-      expect(named).toMatchObject(kind === undefined ? [] : [{ accused: world.providers[0]!.peer, kind }]);
-      for (const { evidence, accused } of named)
-        expect(verifyEvidence(evidence, court())).toMatchObject({ accused, kind });
-    },
-  );
+  it.each<[Lie]>([
+    ["layer"],
+    ["layer-and-account"],
+    ["layer-and-lost"],
+    ["layer-and-silence"],
+    ["ciphertext-and-account"],
+    ["signature"],
+  ])("a liar of the kind %s is found, and the right bytes come back", async (lie) => {
+    const { begin } = await worldWithLiars({ 1: lie });
+    const { tokenText } = await world.put(message, { copies: 5 });
+    await begin();
+    world.kill(5);
+    let named: Awaited<ReturnType<typeof getNaming>>["named"] = [];
+    // Who takes part is a matter of who answers first; asking often enough meets the liar.
+    for (let tries = 0; tries < 20 && named.length === 0; tries += 1) {
+      const got = await getNaming(tokenText);
+      expect(Buffer.compare(got.message, message)).toBe(0);
+      named = got.named;
+      if (got.warnings.length > 0 && named.length === 0) break;
+    }
+    const kind = lie === "layer-and-silence" && length === "short" ? "wrong-answer" : KIND_OF[lie];
+    expect(named).toMatchObject(kind === undefined ? [] : [{ accused: world.providers[0]!.peer, kind }]);
+    for (const { evidence, accused } of named)
+      expect(verifyEvidence(evidence, court())).toMatchObject({ accused, kind });
+  });
 });
 
 test("n-t liars of several kinds are all named in the end, and nobody else", async () => {

@@ -3,10 +3,14 @@ import { afterEach, describe, expect, it } from "vitest";
 import { destroy, repairDeposit } from "../../../protocols/custody/client/index.ts";
 import { ciphertextName, findDeposit } from "../../../protocols/custody/server/deposit-record.ts";
 import { restoreAll } from "../../../protocols/custody/server/index.ts";
-import { correctionName, heldDealChange, loadHeldDeal } from "../../../protocols/dealing/held-deal.ts";
+import { correctionName, heldDealChange, loadHeldDeal, shareOf } from "../../../protocols/dealing/held-deal.ts";
+import { checkManifest } from "../../../protocols/dealing/manifest.ts";
+import { shareBytes } from "../../../protocols/rounds/share.ts";
+import { whole } from "../../../protocols/rounds/whole.ts";
 import { parseTokenText } from "../../../protocols/tokens/token-text.ts";
 import { bytesOf } from "../../support/bytes.ts";
 import { createWorld, type World } from "../../support/custody-world.ts";
+import { turnInto, wrongLayer } from "../../support/turn-into.ts";
 
 let world: World;
 afterEach(async () => {
@@ -29,6 +33,13 @@ function wipe(number: number) {
   const { store } = world.providers[number - 1]!;
   store.records.clear();
   store.files.clear();
+}
+
+async function shareAt(number: number, dealId: Uint8Array): Promise<Uint8Array> {
+  const { store, custody } = world.providers[number - 1]!;
+  const deal = (await loadHeldDeal(store, dealId))!;
+  const lengthBytes = checkManifest(deal.manifest).lengthBytes;
+  return await whole(shareBytes(shareOf(deal, store), lengthBytes, custody.tools.keystream));
 }
 
 async function restore(number: number) {
@@ -97,6 +108,21 @@ describe("repair", () => {
     world.kill(3);
     expect(await repair(tokenText)).toEqual(["unreachable", "unreachable", "unreachable", NOTHING]);
     world.revive(3);
+  });
+
+  it("gets the right share when one of those that help lies, and none when too many do", async () => {
+    world = await createWorld({ providers: 5 });
+    const { tokenText, token } = await world.put(MESSAGE, { copies: 1, threshold: 2 });
+    const before = await shareAt(5, token.dealId);
+    await turnInto(world, 2, wrongLayer(2));
+    wipe(5);
+    expect((await repair(tokenText)).at(-1)).toMatchObject({ record: true, share: true });
+    expect(await shareAt(5, token.dealId)).toEqual(before);
+    for (const number of [1, 3]) await turnInto(world, number, wrongLayer(number));
+    wipe(5);
+    expect((await repair(tokenText)).at(-1)).toBe("integrity");
+    expect(await loadHeldDeal(world.providers[4]!.store, token.dealId)).toBeUndefined();
+    expect([...world.providers[4]!.store.files.keys()]).toEqual([]);
   });
 
   it("works on the newest generation, after a refresh", async () => {

@@ -15,7 +15,7 @@ import { IntercloudError } from "../../../protocols/wire/errors.ts";
 import type { Channel, Context, Transport } from "../../../protocols/wire/transport.ts";
 import { bytesOf, collect, errorOf } from "../../support/bytes.ts";
 import { createWorld, type World } from "../../support/custody-world.ts";
-import { type Lie, turnInto } from "../../support/turn-into.ts";
+import { type Lie, turnInto, wrongLayer } from "../../support/turn-into.ts";
 
 let world: World;
 afterEach(async () => {
@@ -53,19 +53,6 @@ async function spoil({ message, options }: Kind): Promise<IntercloudError> {
 const spoiltBy = (...numbers: number[]) => ({
   ...{ code: "DEPOSIT_SPOILT", status: "integrity" },
   details: { peers: numbers.map(peerOf) },
-});
-
-/** Changes the last byte of its layer, each liar in its own way. */
-const wrongLayer = (number: number): Lie => ({
-  tools: {
-    kernel: {
-      ...simdKernel,
-      addScaled(target, source, coefficient) {
-        simdKernel.addScaled(target, source, coefficient);
-        if (coefficient !== 1) target[target.length - 1]! ^= number;
-      },
-    },
-  },
 });
 
 function flip(bytes: CborValue | undefined, at: number): void {

@@ -175,7 +175,7 @@ test("a damaged store is not served from, and the error says what to do", async 
     // The second time it would fail differently if the first had left something open.
     const failure = await failureOf(network.start("provider-1"));
     expect(failure).toMatchObject({ code: "STORE_DAMAGED", exitCode: 5 });
-    expect(failure.message).toContain("start with an empty store");
+    expect(failure.message).toContain("node restore --discard-store");
   }
   // The way out that the error names: the other two still hand out the deposit, and this one is of use again.
   await rm(path.join(network.folder("provider-1"), "store"), { recursive: true });
