@@ -9,11 +9,13 @@ import { MAX_SHORT_BYTES } from "../../../protocols/custody/constants.ts";
 import { ciphertextName, loadDeposit } from "../../../protocols/custody/server/deposit-record.ts";
 import { loadHeldDeal, shareOf } from "../../../protocols/dealing/index.ts";
 import { lagrangeCoefficients, simdKernel } from "../../../protocols/field/index.ts";
-import { layer } from "../../../protocols/rounds/index.ts";
+import { layer, shareBytes } from "../../../protocols/rounds/index.ts";
 import { parseTokenText } from "../../../protocols/tokens/token-text.ts";
+import type { CborValue } from "../../../protocols/wire/codec.ts";
 import { learns, smallestCoalition, subsets } from "../../support/audit/rank.ts";
 import { type Audit, startAudit } from "../../support/audit/recorder.ts";
 import { bytesOf, collect, sourceOf } from "../../support/bytes.ts";
+import { turnInto } from "../../support/turn-into.ts";
 
 const SIGNAL = new AbortController().signal;
 
@@ -196,6 +198,78 @@ test.each(SIZES.filter(({ n, t }) => n > t))(
     const { providers, links } = audit.views();
     expect(smallestCoalition(providers, [0])).toHaveLength(t);
     expect(learns(links, [0])).toBe(false);
+  },
+);
+
+/**
+ * A fingerprint is a linear function of a share, or of the ciphertext. Here each is the whole of it, which tells more, and everybody
+ * overhears all of them.
+ */
+test.each(SIZES.filter(({ n }) => n <= 5))(
+  "what is said to check a deposit, n=$n t=$t: t providers are needed; without the masks fewer would be enough",
+  async ({ n, t }) => {
+    for (const isMasked of [true, false]) {
+      audit = await startAudit({ providers: n });
+      const { world, message, unknowns } = audit;
+      const { tokenText } = await world.put(message, { threshold: t, route: "fanout", copies: 1 });
+      const { terms } = await loadDeposit(world.providers[0]!.store, parseTokenText(tokenText).tokenId);
+      const { lengthBytes } = terms.manifest;
+      audit.settle();
+      const everybody = world.providers.map(({ number }) => String(number));
+      const overhear = (bytes: Uint8Array) => {
+        for (const who of everybody) audit!.saw(who, bytes);
+      };
+      for (const { number, store } of world.providers) {
+        const keystream = unknowns.keystream();
+        const deal = (await loadHeldDeal(store, terms.manifest.dealId))!;
+        const share = await collect(shareBytes(shareOf(deal, store), lengthBytes, keystream));
+        const mask = keystream(bytesOf(32, number), 0).xor(new Uint8Array(lengthBytes));
+        audit.saw(String(number), mask);
+        overhear(isMasked ? keystream(bytesOf(32, number), 0).xor(share) : share);
+      }
+      const { providers } = audit.views();
+      if (isMasked) expect(smallestCoalition(providers, [0])).toHaveLength(t);
+      else expect(smallestCoalition(providers, [0])?.length).toBeLessThan(t);
+      if (isMasked) await world.close();
+    }
+  },
+);
+
+test.each(SIZES.filter(({ n }) => n <= 5))(
+  "spoilt, all shares shown to the owner, and put again on another deal, n=$n t=$t: t providers are needed",
+  async ({ n, t }) => {
+    for (const route of ["chain", "fanout"] as const) {
+      audit = await startAudit({ providers: n });
+      const { world, message } = audit;
+      // It does everything as it should, and says a wrong fingerprint.
+      let isLying = true;
+      const lying = (said: CborValue) => {
+        const { fingerprints = said } = said as { fingerprints?: CborValue };
+        if (isLying) (fingerprints as { share: Uint8Array }).share[0]! ^= 1;
+        return said;
+      };
+      await turnInto(world, n, {
+        handlers: ({ asks, channels }) => ({
+          asks: {
+            ...asks,
+            check: async (body, context) => lying(await asks!["check"]!(body, context)),
+            link: async (body, context) => lying(await asks!["link"]!(body, context)),
+          },
+          ...(channels && { channels }),
+        }),
+      });
+      const spoiling = world.put(message, { threshold: t, route, copies: 1 });
+      await expect(spoiling).rejects.toMatchObject({ code: "DEPOSIT_SPOILT" });
+      audit.settle();
+      isLying = false;
+      const { tokenText } = await world.put(message, { threshold: t, route, copies: 1 });
+      audit.settle();
+      expect(await world.get(tokenText)).toEqual(message);
+      const { providers, links } = audit.views();
+      expect(smallestCoalition(providers, [0])).toHaveLength(t);
+      expect(learns(links, [0])).toBe(false);
+      if (route === "chain") await world.close();
+    }
   },
 );
 
