@@ -16,6 +16,7 @@ import { type DepositRecord, depositChange } from "./deposit-record.ts";
 import { ownBox } from "./own-box.ts";
 import { letIn } from "./owner-usage.ts";
 import type { CustodyProvider } from "./provider.ts";
+import { rememberUnsealed } from "./unsealed.ts";
 
 export async function bind(provider: CustodyProvider, body: CborValue, context: Context): Promise<CborValue> {
   const { box } = await bindDeposit(provider, parseShape(bindShape, body, "bind"), context);
@@ -89,11 +90,16 @@ export async function bindDeposit(
     };
     const bound = heldDealChange({ ...deal, state: "bound", boundTo: terms.tokenId });
     const event = { kind: "bound", dealId: deal.dealId, identity: request.identity, from: context.from } as const;
-    await provider.store.commit([
-      bound,
-      depositChange(terms.tokenId, record),
-      auditChange({ ...event, tokenId: terms.tokenId }),
-    ]);
+    try {
+      await provider.store.commit([
+        bound,
+        depositChange(terms.tokenId, record),
+        auditChange({ ...event, tokenId: terms.tokenId }),
+      ]);
+    } finally {
+      // also when it is not known whether it came to the disk
+      rememberUnsealed(provider.store, terms.tokenId);
+    }
     return userKey === null ? null : ownBox(provider, userKey, deal);
   });
   provider.observe({ kind: "bound", tokenId: terms.tokenId });

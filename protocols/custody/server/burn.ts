@@ -9,12 +9,13 @@ import { parseShape } from "../../wire/shape.ts";
 import type { Context, PeerName } from "../../wire/transport.ts";
 import { abandonContentShape, requestShape } from "../messages.ts";
 import type { ActiveDeposits } from "./active.ts";
-import { burnDeposit, findDeposit, removeFiles, type StoredDeposit, unsealedDeposits } from "./deposit-record.ts";
+import { burnDeposit, findDeposit, removeFiles, type StoredDeposit } from "./deposit-record.ts";
 import { dueChange } from "./dues.ts";
 import { abandonLot, burnBoundLots, rosterOfLot, sweepLots } from "./lot/burn-lot.ts";
 import type { LotsUnderWay } from "./lot/lots-under-way.ts";
 import { removeOrphans } from "./orphans.ts";
 import type { CustodyProvider } from "./provider.ts";
+import { unsealedDeposits } from "./unsealed.ts";
 
 type Why = Extract<AuditEvent, { kind: "burnt" }>["why"];
 

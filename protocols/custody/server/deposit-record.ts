@@ -226,11 +226,11 @@ export async function* sealedDeposits(store: Store, after: Uint8Array | null): A
   }
 }
 
-/** All deposits that are not sealed, whatever their age. */
-export async function* unsealedDeposits(store: Store): AsyncIterable<StoredDeposit> {
-  for await (const [, value] of store.entries(RECORD_PREFIX)) {
+/** Reads all records. Of those that are not sealed, whatever their age: see `unsealedDeposits`. */
+export async function* unsealedIds(store: Store): AsyncIterable<Uint8Array> {
+  for await (const [key, value] of store.entries(RECORD_PREFIX)) {
     const record = readStored(value);
-    if (!("lot" in record) && record.state !== "sealed") yield stored(record);
+    if (!("lot" in record) && record.state !== "sealed") yield idOfHex(key.slice(RECORD_PREFIX.length));
   }
 }
 

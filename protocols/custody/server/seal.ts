@@ -18,6 +18,7 @@ import { overQuota } from "./bind.ts";
 import { type DepositRecord, depositChange, loadDeposit, ownerIndexChange } from "./deposit-record.ts";
 import { letIn } from "./owner-usage.ts";
 import type { CustodyProvider } from "./provider.ts";
+import { forgetUnsealed } from "./unsealed.ts";
 
 export async function seal(provider: CustodyProvider, body: CborValue): Promise<CborValue> {
   const message = parseShape(sealShape, body, "seal");
@@ -99,6 +100,7 @@ async function commitSeal(
     ownerIndexChange(terms, record.storedBytes),
     auditChange({ kind: "sealed", tokenId: terms.tokenId, identity: terms.token.owner }),
   ]);
+  forgetUnsealed(provider.store, terms.tokenId);
   provider.observe({ kind: "sealed", tokenId: terms.tokenId });
 }
 

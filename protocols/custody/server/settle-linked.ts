@@ -14,9 +14,10 @@ import { sealStatusAnswerShape, sealStatusShape } from "../messages.ts";
 import { type CheckedProof, encodeProof, readProof } from "../proof.ts";
 import { burnUnsealed } from "./burn.ts";
 import { catchUp } from "./change/retire.ts";
-import { findDeposit, proofParts, unsealedDeposits } from "./deposit-record.ts";
+import { findDeposit, proofParts } from "./deposit-record.ts";
 import type { CustodyProvider } from "./provider.ts";
 import { acceptSeal } from "./seal.ts";
+import { unsealedDeposits } from "./unsealed.ts";
 
 /** For another provider of the deposit. */
 export async function sealStatus(provider: CustodyProvider, body: CborValue, context: Context): Promise<CborValue> {
