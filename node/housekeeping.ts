@@ -11,9 +11,9 @@ import type { NodeConfig } from "./config.ts";
 import type { NodeEvents } from "./events.ts";
 import type { OpenStore } from "./store/index.ts";
 
-/** Rewriting all records takes the disk from the real work: never more than this part of the time. */
-const MAX_PURGE_SHARE = 0.05;
-/** Counting the bodies asks the file system for each of them. */
+/** What takes longer the more is kept is taken from the real work: never more than this part of the time. */
+const MAX_SHARE = 0.05;
+/** Counting the bodies looks at each of them. */
 const COUNT_INTERVAL_MS = 600_000;
 
 export interface HousekeepingOptions {
@@ -73,17 +73,18 @@ export function startHousekeeping(options: HousekeepingOptions): Housekeeping {
     purgeDue = false;
     const durationMs = performance.now() - startedAt;
     events.onPurge(durationMs / 1000);
-    return Math.max(config.purgeIntervalMs, durationMs / MAX_PURGE_SHARE);
+    return Math.max(config.purgeIntervalMs, durationMs / MAX_SHARE);
   }
 
   async function countBodies(): Promise<number> {
+    const startedAt = performance.now();
     let sumBytes = 0;
     for await (const name of store.bodies.names()) {
       if (signal.aborted) return 0;
       sumBytes += (await store.bodies.lengthBytes(name)) ?? 0;
     }
     events.onBodies(sumBytes);
-    return COUNT_INTERVAL_MS;
+    return Math.max(COUNT_INTERVAL_MS, (performance.now() - startedAt) / MAX_SHARE);
   }
 
   async function settle(): Promise<number> {
