@@ -98,6 +98,12 @@ export function checkRequest(bytes: Uint8Array, purpose: Purpose, nowMs: number)
   };
 }
 
+/** What a request says that nobody has checked: good for putting it in its place, and for nothing else. */
+export function uncheckedContent(bytes: Uint8Array): CborValue {
+  const request = parseShape(requestShape, decodeCanonical(bytes), "request");
+  return parseShape(bodyShape, decodeCanonical(request.body), "request").content;
+}
+
 /** Checks a request that was kept as a proof: everything as at the moment it was issued. */
 export function checkKeptRequest(bytes: Uint8Array, purpose: Purpose): CheckedRequest {
   const request = parseShape(requestShape, decodeCanonical(bytes), "request");

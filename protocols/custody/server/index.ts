@@ -1,5 +1,6 @@
 /** Everything that a provider answers under the custody protocol. */
-import type { Handlers } from "../../wire/transport.ts";
+import type { CborValue } from "../../wire/codec.ts";
+import type { Context, Handlers } from "../../wire/transport.ts";
 import { giveAccount } from "./account.ts";
 import { createActiveDeposits } from "./active.ts";
 import { bind } from "./bind.ts";
@@ -24,7 +25,8 @@ import { lotStatus } from "./lot/settle-lot.ts";
 import { testifyLot } from "./lot/testify-lot.ts";
 import { pour } from "./pour.ts";
 import type { CustodyProvider } from "./provider.ts";
-import { hello, list, locate, ready, show } from "./queries.ts";
+import { hello, list, locate, ready, show, tokenOfReady, tokenOfShow } from "./queries.ts";
+import { createQuestionLine } from "./question-line.ts";
 import { createRefusals } from "./refusals.ts";
 import { answerRepair, restorePage } from "./repair/answer-repair.ts";
 import { repairCiphertext, repairEnvelope, repairPart } from "./repair/parts.ts";
@@ -47,6 +49,10 @@ export function custodyHandlers(provider: CustodyProvider): Handlers {
   const shorts = createShortDeposits(provider.clock);
   const lots = createLotsUnderWay(provider.clock);
   const refusals = createRefusals(provider);
+  const questions = createQuestionLine(provider.clock);
+  /** Users stand in line; of what providers ask each other there is little, and it mends deposits. */
+  const inLine = (tokenId: Uint8Array, { from, signal }: Context, answer: () => Promise<CborValue>) =>
+    provider.agreementKeyOf(from) === undefined ? questions.ask(tokenId, signal, answer) : answer();
   return {
     asks: {
       hello: () => hello(provider),
@@ -58,9 +64,9 @@ export function custodyHandlers(provider: CustodyProvider): Handlers {
       seal: (body) => seal(provider, body),
       abandon: (body, context) => abandon(provider, active, lots, body, context),
       "seal-status": (body, context) => sealStatus(provider, body, context),
-      ready: (body) => ready(provider, body),
+      ready: async (body, context) => await inLine(tokenOfReady(body), context, () => ready(provider, body)),
       read: (body, context) => read(provider, active, refusals, body, context),
-      show: (body) => show(provider, body),
+      show: async (body, context) => await inLine(tokenOfShow(body), context, () => show(provider, body)),
       list: (body) => list(provider, body),
       locate: (body, context) => locate(provider, body, context),
       "restore-page": (body, context) => restorePage(provider, body, context),

@@ -1,5 +1,5 @@
 /** Small questions: are you there, what do you hold of this deposit, show me its proof, which deposits are mine. */
-import { checkKeptRequest, checkRequest } from "../../identity/request.ts";
+import { checkKeptRequest, checkRequest, uncheckedContent } from "../../identity/request.ts";
 import type { CborValue } from "../../wire/codec.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
@@ -37,6 +37,16 @@ export async function ready(provider: CustodyProvider, body: CborValue): Promise
     holdsEnvelope: envelope !== null,
   }));
   return { held };
+}
+
+/** The deposits that two questions are about, before anything in them is checked. */
+export function tokenOfReady(body: CborValue): Uint8Array {
+  return parseShape(readyShape, body, "ready").tokenId;
+}
+
+export function tokenOfShow(body: CborValue): Uint8Array {
+  const { request } = parseShape(requestShape, body, "show");
+  return parseShape(showContentShape, uncheckedContent(request), "show request").tokenId;
 }
 
 export async function show(provider: CustodyProvider, body: CborValue): Promise<CborValue> {
