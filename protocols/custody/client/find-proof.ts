@@ -12,8 +12,9 @@ import { type CheckedProof, readProof } from "../proof.ts";
 import { isEnough, neededToRead } from "./choose-members.ts";
 import { clockError } from "./clock-error.ts";
 import { destroyedError, readDestroyedAt } from "./destroyed.ts";
+import { isBusy } from "./hedges.ts";
 import { surveyReady } from "./ready-survey.ts";
-import { type CustodyUser, notEnough, signedRequest } from "./user.ts";
+import { type CustodyUser, notEnough, overloaded, signedRequest } from "./user.ts";
 
 /** Providers that are asked at the same time as home: one that is away, or slow, costs nothing then. */
 const ASKED_BESIDE_HOME = 2;
@@ -53,9 +54,11 @@ export async function findDeposit(
   { tokenId, home }: TokenText,
   signal: AbortSignal,
 ): Promise<FoundDeposit> {
+  user.hedges?.earn();
   const failures = new Map<PeerName, unknown>();
   const destroyed: CheckedDestroyed[] = [];
   const known = user.directory.providers.filter((peer) => peer !== home);
+  const first = [home, ...known.slice(0, ASKED_BESIDE_HOME)];
   const asked = new Set<PeerName>();
   const found = Promise.withResolvers<FoundDeposit>();
   const done = new AbortController();
@@ -67,6 +70,7 @@ export async function findDeposit(
       const shown = await showFrom(user, peer, tokenId, either);
       if ("proof" in shown) {
         found.resolve({ kind: "kept", found: shown });
+        if (asksMore && !done.signal.aborted && !first.includes(peer)) user.hedges?.giveBack();
         return;
       }
       destroyed.push(shown);
@@ -75,6 +79,7 @@ export async function findDeposit(
       if (isUnrecoverable(shown, peers)) found.resolve({ kind: "destroyed", destroyed });
     } catch (error) {
       failures.set(peer, error);
+      user.hedges?.sawFailure(error);
     }
   };
   const others = async (): Promise<void> => {
@@ -82,11 +87,25 @@ export async function findDeposit(
     const located = await locate(user, known, failures, tokenId, either);
     await Promise.all(located.filter((peer) => peer !== home && !known.includes(peer)).map(ask));
   };
+  let asksMore = false;
+  const askMore = () => {
+    asksMore ||= user.hedges?.take() ?? true;
+    return asksMore;
+  };
   const headStart = Promise.withResolvers<void>();
-  const cancelTimer = user.clock.after(HEAD_START_MS, headStart.resolve);
-  const homeFirst = Promise.all([home, ...known.slice(0, ASKED_BESIDE_HOME)].map(ask));
+  let cancelTimer = () => {};
+  const watch = () => {
+    cancelTimer = user.clock.after(HEAD_START_MS, () => {
+      if (askMore()) headStart.resolve();
+      else watch();
+    });
+  };
+  watch();
+  const homeFirst = Promise.all(first.map(ask));
   const everybody = Promise.race([homeFirst, headStart.promise]).then(async () => {
-    if (!done.signal.aborted) await Promise.all([homeFirst, others()]);
+    // Those that are busy are so because of all that is asked: the others are not asked in their place as well.
+    const mayAsk = ![...failures.values()].some(isBusy) || askMore();
+    if (!done.signal.aborted) await Promise.all([homeFirst, ...(mayAsk ? [others()] : [])]);
   });
   const nobody = everybody.then(async (): Promise<FoundDeposit> => {
     if (destroyed.length > 0) return { kind: "destroyed", destroyed };
@@ -243,6 +262,8 @@ async function bestError(
     }
     return status === "expired" ? (clock ?? grantExpired(error)) : error;
   }
+  const busy = errors.filter(isBusy);
+  if (busy.length > 0) return overloaded(busy);
   const missing = [...failures].filter(([, error]) => statusOf(error) !== "not-found").map(([peer]) => peer);
   return notEnough(user, 0, 1, missing, failures.get(home));
 }

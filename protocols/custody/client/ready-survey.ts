@@ -6,6 +6,7 @@ import type { PeerName } from "../../wire/transport.ts";
 import { CUSTODY_PROTOCOL } from "../constants.ts";
 import { readyAnswerShape } from "../messages.ts";
 import type { Placement } from "../placement.ts";
+import { isBusy } from "./hedges.ts";
 import type { CustodyUser } from "./user.ts";
 
 /** A living provider answers within a round trip; later answers are still used if the retrieval goes on. */
@@ -34,6 +35,8 @@ export interface ReadySurvey {
   holdsOther(placement: Placement): boolean;
   /** Those that answered and do not have the deposit (any more). */
   readonly without: readonly PeerName[];
+  /** What those answered that are there and have too much to do. */
+  readonly busy: ReadonlyMap<PeerName, IntercloudError>;
   /** Asks these as well, if they were not asked before. */
   ask(peers: readonly PeerName[]): void;
   /** Resolves when `enough` says so, or when everybody has answered or failed. */
@@ -49,6 +52,7 @@ export function surveyReady(
 ): ReadySurvey {
   const answers: ReadyAnswer[] = [];
   const without: PeerName[] = [];
+  const busy = new Map<PeerName, IntercloudError>();
   const asked = new Set<PeerName>();
   let waiting = 0;
   let wake = Promise.withResolvers<void>();
@@ -64,6 +68,8 @@ export function surveyReady(
     } catch (error) {
       // Not there, or without the deposit: not ready. Too few of them is the caller's error to report.
       if (error instanceof IntercloudError && error.status === "not-found") without.push(peer);
+      user.hedges?.sawFailure(error);
+      if (isBusy(error)) busy.set(peer, error);
     }
     waiting -= 1;
     wake.resolve();
@@ -72,6 +78,7 @@ export function surveyReady(
 
   const survey: ReadySurvey = {
     without,
+    busy,
     ready: ({ manifest, roster }) =>
       answers.flatMap(({ peer, held, latencyMs }) => {
         const found = held.find(({ dealId }) => equalBytes(dealId, manifest.dealId));

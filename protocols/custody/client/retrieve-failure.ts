@@ -10,7 +10,7 @@ import { type FoundProof, grantExpired } from "./find-proof.ts";
 import type { ReadyProvider } from "./ready-survey.ts";
 import type { Run } from "./retrieve.ts";
 import { askStanding } from "./standing.ts";
-import { type CustodyUser, notEnough } from "./user.ts";
+import { type CustodyUser, notEnough, overloaded } from "./user.ts";
 
 export function requireChain(user: CustodyUser, proof: FoundProof["proof"]): void {
   const broken = proof.chain.firstBreak;
@@ -55,6 +55,17 @@ export async function destroyedMeanwhile(run: Run): Promise<IntercloudError | un
   const peers = new Set([...survey.without, ...excluded]);
   const { destroyed } = await askStanding(user, { token, tokenId }, [...peers], { timeoutMs: ASK_TIMEOUT_MS, signal });
   return destroyed.size > 0 ? destroyedError([...destroyed.values()]) : undefined;
+}
+
+/** When there would be enough, if those that have too much to do had not. */
+export function tooBusy(
+  { placement, count, survey }: Run,
+  candidates: readonly ReadyProvider[],
+): IntercloudError | undefined {
+  const busy = placement.roster.filter((peer) => survey.busy.has(peer));
+  const isKept = [...candidates.filter(({ holdsCiphertext }) => holdsCiphertext).map(({ peer }) => peer), ...busy];
+  const enough = candidates.length + busy.length >= count && keepersOf(placement).some((peer) => isKept.includes(peer));
+  return busy.length > 0 && enough ? overloaded(busy.map((peer) => survey.busy.get(peer)!)) : undefined;
 }
 
 export function tooFew(run: Run, candidates: readonly ReadyProvider[]): IntercloudError {

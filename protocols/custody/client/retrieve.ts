@@ -17,11 +17,20 @@ import { type Accusation, blame } from "./blame.ts";
 import { checkedMessage, WrongBytes } from "./checked-blocks.ts";
 import { fastestMembers, isEnough, neededToRead, setOf, usable } from "./choose-members.ts";
 import { type FoundProof, findNewestProof, findProof } from "./find-proof.ts";
+import { isBusy } from "./hedges.ts";
 import { openBoxes } from "./own-shares.ts";
 import { type ReadyProvider, type ReadySurvey, surveyReady } from "./ready-survey.ts";
-import { destroyedMeanwhile, refused, requireChain, tooFew, wrongDeal, wrongDeposit } from "./retrieve-failure.ts";
+import {
+  destroyedMeanwhile,
+  refused,
+  requireChain,
+  tooBusy,
+  tooFew,
+  wrongDeal,
+  wrongDeposit,
+} from "./retrieve-failure.ts";
 import { Lagging, type Located, openRound, type Patience, type Round, RoundFailure } from "./round.ts";
-import type { CustodyUser } from "./user.ts";
+import { type CustodyUser, overloaded } from "./user.ts";
 
 export interface RetrieveOptions {
   readonly token: TokenText;
@@ -94,7 +103,7 @@ export async function retrieve(user: CustodyUser, options: RetrieveOptions): Pro
     try {
       await nextMembers(run);
     } catch (error) {
-      if (!survey.holdsOther(run.placement)) throw error;
+      if (isBusy(error) || !survey.holdsOther(run.placement)) throw error;
       // Somebody has it on another deal: it was refreshed or moved, and who showed us the proof had not heard of that; or it was not, and
       // who showed us the proof is alone with it.
       const newest = await findNewestProof(user, options.token, signal);
@@ -133,7 +142,7 @@ async function beginRun(
   survey.ask(placement.roster);
   return {
     ...{ user, options, token, tokenId, placement, envelope, proofBytes, grant, ownShares, survey, signal },
-    route: options.route,
+    ...{ route: options.route, hedged: 0 },
     count: neededToRead(token, placement),
     ...{ excluded: new Set(), slow: new Set(), named: new Set(), withoutCiphertext: new Set(), refusals: [] },
     wrongSets: new Set(),
@@ -183,6 +192,8 @@ export interface Run extends Located {
    * Another set may do without it.
    */
   readonly wrongSets: Set<string>;
+  /** How often others were asked because these were slow. */
+  hedged: number;
   readonly signal: AbortSignal;
 }
 
@@ -222,6 +233,7 @@ async function* messageOf(run: Run, over: AbortController): AsyncIterable<Uint8A
         round.record.secret.fill(0);
       }
     }
+    for (; run.hedged > 0; run.hedged -= 1) user.hedges?.giveBack();
   } finally {
     over.abort();
     for (const { seed } of run.ownShares) seed.fill(0);
@@ -241,24 +253,30 @@ async function nextMembers(run: Run): Promise<ReadyProvider[]> {
   const candidates = usable(survey.ready(placement), run);
   const members = fastestMembers(candidates, count, wrongSets);
   if (members === undefined && wrongSets.size > 0) throw wrongDeal(run, placement.manifest.dealer);
-  if (members === undefined) throw (await refused(run)) ?? (await destroyedMeanwhile(run)) ?? tooFew(run, candidates);
+  if (members === undefined) {
+    throw (
+      (await refused(run)) ?? tooBusy(run, candidates) ?? (await destroyedMeanwhile(run)) ?? tooFew(run, candidates)
+    );
+  }
   return members;
 }
 
 /** The slowest gets some of the time that they took to say that they are there; longer when nobody could take its place. */
 function patienceOf(run: Run, members: readonly ReadyProvider[]): Patience | undefined {
-  const { survey, placement, count, token, route, slow } = run;
+  const { user, survey, placement, count, token, route, slow } = run;
   if (route === "chain") return undefined;
   const latencyMs = Math.max(...members.map((member) => member.latencyMs));
   const lagMs = token.lengthBytes > MAX_SHORT_BYTES ? BLOCK_LAG_MS : Math.max(MIN_LAG_MS, LAG_FACTOR * latencyMs);
   const fast = () => usable(survey.ready(placement), run).filter(({ peer }) => !slow.has(peer));
-  return { lagMs, canReplace: (peers) => fast().filter(({ peer }) => !peers.includes(peer)).length >= count };
+  const canReplace = (peers: readonly PeerName[]) => fast().filter(({ peer }) => !peers.includes(peer)).length >= count;
+  return { lagMs, canReplace, mayReplace: () => user.hedges?.take() ?? true };
 }
 
 /** Who failed is replaced; who lied is found out, named, and replaced. */
 async function learnFrom(run: Run, { record }: Round, error: unknown): Promise<void> {
   if (error instanceof Lagging) {
     for (const peer of error.peers) run.slow.add(peer);
+    run.hedged += 1;
     return;
   }
   if (error instanceof RoundFailure) {
@@ -268,6 +286,9 @@ async function learnFrom(run: Run, { record }: Round, error: unknown): Promise<v
       run.route = "fanout";
       return;
     }
+    // All that is short is asked of everybody at once: who is busy with that is not replaced by more of it.
+    const isShort = run.token.lengthBytes <= MAX_SHORT_BYTES;
+    if (isShort && isBusy(error.cause) && run.user.hedges?.take() === false) throw overloaded([error.cause]);
     run.excluded.add(error.peer);
     if (error.status === "refused" || error.status === "expired") {
       run.refusals.push({ peer: error.peer, error });

@@ -43,6 +43,8 @@ export interface Patience {
   readonly lagMs: number;
   /** Asked when that time is over: whether others could take their place. */
   canReplace(peers: readonly PeerName[]): boolean;
+  /** Asked next: whether they may. When all are slow, asking others makes it worse. */
+  mayReplace(): boolean;
 }
 
 /** A deposit and where it is. */
@@ -252,7 +254,7 @@ async function nextBlocks(
       const laggards = [...waitedFor].map(({ peer }) => peer);
       // all of them if that is possible, else one
       const without = [laggards, laggards.slice(0, 1)].find((peers) => patience.canReplace(peers));
-      if (laggards.length > 0 && without !== undefined) late.reject(new Lagging(without));
+      if (laggards.length > 0 && without !== undefined && patience.mayReplace()) late.reject(new Lagging(without));
       else if (laggards.length > 0) watch();
     });
   };

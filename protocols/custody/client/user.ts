@@ -11,6 +11,10 @@ import type { CborValue } from "../../wire/codec.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import type { PeerName, Transport } from "../../wire/transport.ts";
 import { REQUEST_LIFETIME_MS } from "../constants.ts";
+import type { Hedges } from "./hedges.ts";
+
+/** For whoever does not say when to come back. */
+const DEFAULT_RETRY_AFTER_MS = 1_000;
 
 /** The providers and dealers that the user knows, from federation.json. */
 export interface Directory {
@@ -34,6 +38,8 @@ export interface CustodyUser {
   readonly directory: Directory;
   /** The identity's own key, to deal for itself with. */
   readonly identityKey?: Signer | undefined;
+  /** How often it may ask others because those that it asked are slow; as often as they are without it. */
+  readonly hedges?: Hedges | undefined;
   /** Deals that were fetched ahead. */
   readonly stock?: DealStock | undefined;
 }
@@ -55,6 +61,13 @@ export function agreementKeyOf(user: CustodyUser, peer: PeerName): Uint8Array {
       peers: [peer],
     },
   );
+}
+
+/** Exit code 4: those that are needed are there and have too much to do. @param busy what they answered */
+export function overloaded(busy: readonly IntercloudError[]): IntercloudError {
+  const retryAfterMs = Math.max(...busy.map(({ details }) => details.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS));
+  const message = `the providers have more to do than they can; try again in ${Math.ceil(retryAfterMs / 1000)} s`;
+  return new IntercloudError("BUSY", "busy", message, { retryAfterMs }, busy[0]);
 }
 
 /** Exit code 4: says how many answered and how many are needed, and who did not. */
