@@ -3,6 +3,7 @@ import type { Entropy } from "../protocols/crypto/entropy.ts";
 import type { AgreementKey } from "../protocols/crypto/key-agreement.ts";
 import { aesKeystream } from "../protocols/crypto/keystream.ts";
 import type { Signer } from "../protocols/crypto/signing.ts";
+import { createHedges } from "../protocols/custody/client/hedges.ts";
 import {
   abandonDeposit,
   askStanding,
@@ -33,7 +34,7 @@ import {
   revoke,
 } from "../protocols/custody/client/index.ts";
 import { surveyReady } from "../protocols/custody/client/ready-survey.ts";
-import { ASK_TIMEOUT_MS } from "../protocols/custody/constants.ts";
+import { ASK_TIMEOUT_MS, MAX_SHORT_BYTES } from "../protocols/custody/constants.ts";
 import { GRANT_PURPOSES, type Grant, type GrantPurpose, type GrantTerms } from "../protocols/custody/grants.ts";
 import { siteOf } from "../protocols/custody/placement.ts";
 import type { DealStock } from "../protocols/dealing/stock.ts";
@@ -65,6 +66,7 @@ import { renewedSessions } from "./session.ts";
 import type { ShareStore } from "./shares.ts";
 import { bytesSource, type DepositSource, type OneShotSource } from "./sources.ts";
 import { spool } from "./spool.ts";
+import { createTurns, DEPOSIT_TURNS, RETRIEVAL_TURNS } from "./turns.ts";
 
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
@@ -225,6 +227,8 @@ export function createClient(parts: ClientParts): Client {
   const { identityKey, directory, settings, shares, spoolDirectory, clock, entropy } = parts;
   const session = renewedSessions(identityKey, clock, entropy);
   const over = new AbortController();
+  const hedges = createHedges(clock);
+  const [deposits, retrievals] = [createTurns(clock, DEPOSIT_TURNS), createTurns(clock, RETRIEVAL_TURNS)];
   let ownKey: AgreementKey | undefined;
   const userKey = () => {
     ownKey ??= userKeyOf(identityKey);
@@ -242,7 +246,7 @@ export function createClient(parts: ClientParts): Client {
     // loaded here, because compiling the kernel takes longer than all the rest of a client
     const [{ simdKernel }, transport] = await Promise.all([import("../protocols/field/index.ts"), connected()]);
     return {
-      ...{ transport, clock, entropy, directory, identityKey, stock: parts.stock },
+      ...{ transport, clock, entropy, directory, identityKey, hedges, stock: parts.stock },
       ...{ tools: { keystream: aesKeystream, kernel: simdKernel } },
       get userKey() {
         return userKey();
@@ -292,8 +296,8 @@ export function createClient(parts: ClientParts): Client {
     const plan = depositPlan(settings, options, directory);
     const { onProgress } = options;
     let kept: readonly [tokenId: Uint8Array, dealId: Uint8Array] | undefined;
-    try {
-      return await deposit(await user(), {
+    const run = async () =>
+      await deposit(await user(), {
         ...{ ...plan, ...kind, source: collecting(source), signal },
         ...(onProgress === undefined ? {} : { onProgress }),
         onDeal: () => stock.refill(source.lengthBytes, signal),
@@ -302,6 +306,10 @@ export function createClient(parts: ClientParts): Client {
           await shares.keep(tokenId, dealId, share);
         },
       });
+    // The key of an envelope waits for the envelope, however long that is.
+    const isShort = source.lengthBytes <= MAX_SHORT_BYTES && kind.envelope === undefined;
+    try {
+      return isShort ? await deposits.run(signal, run) : await run();
     } catch (error) {
       if (kept !== undefined) await shares.remove(...kept);
       throw error;
@@ -335,12 +343,16 @@ export function createClient(parts: ClientParts): Client {
   ): Promise<Retrieved> {
     const { onProgress, onWarning } = options;
     const unwanted = new AbortController();
-    const retrieval = await retrieve(await user(), {
-      ...{ token, route: options.route ?? "fanout", signal: AbortSignal.any([signalOf(options), unwanted.signal]) },
-      ...(onProgress === undefined ? {} : { onProgress }),
-      ...(onWarning === undefined ? {} : { onWarning }),
-      userShare: (tokenId, dealId) => shares.find(tokenId, dealId),
-    });
+    const signal = AbortSignal.any([signalOf(options), unwanted.signal]);
+    // until it is known who gives the message: how fast that is read is up to its reader
+    const retrieval = await retrievals.run(signal, async () =>
+      retrieve(await user(), {
+        ...{ token, route: options.route ?? "fanout", signal },
+        ...(onProgress === undefined ? {} : { onProgress }),
+        ...(onWarning === undefined ? {} : { onWarning }),
+        userShare: (tokenId, dealId) => shares.find(tokenId, dealId),
+      }),
+    );
     try {
       check(retrieval.token);
       if (retrieval.token.protocol !== 1) return retrieval;
