@@ -42,6 +42,8 @@ export interface MeasuredTestnet {
   /** @throws what failed in the user's process. */
   run(task: TransferTask): Promise<{ readonly seconds: number; readonly token?: string }>;
   run(task: RateTask): Promise<Operations>;
+  /** All users at the same time, each its part of the operations and of the rate. */
+  runAtAll(task: RateTask): Promise<Operations>;
   /** Throws away what the providers keep of all deposits so far: they cannot be got any more. */
   discardBodies(): Promise<void>;
 }
@@ -60,6 +62,8 @@ export interface MeasuredShape {
   readonly threshold?: number;
   /** Deals that the user's home keeps in stock; none by default. */
   readonly stock?: number;
+  /** Processes that play the same user; one by default. */
+  readonly users?: number;
   /** Of every link between two peers; none is added by default. */
   readonly roundTripMs?: number;
 }
@@ -67,7 +71,7 @@ export interface MeasuredShape {
 /** It is ended, and its files are removed, when the benchmark ends. */
 export async function startMeasuredTestnet(
   name: string,
-  { providers = 5, threshold = 3, roundTripMs = 0, stock = 0 }: MeasuredShape = {},
+  { providers = 5, threshold = 3, roundTripMs = 0, stock = 0, users: userCount = 1 }: MeasuredShape = {},
 ): Promise<MeasuredTestnet> {
   const directory = await benchDirectory(name);
   const testnetDirectory = path.join(directory, "testnet");
@@ -77,7 +81,9 @@ export async function startMeasuredTestnet(
   const listens = roundTripMs > 0 ? await delayAll(testnet, roundTripMs / 2) : new Map<string, number>();
   await startPeers(testnet, testnet.plan.peers, { program: benchPeer(listens) });
   await setStock(clientHome(testnetDirectory), stock);
-  const user = await startUser(clientHome(testnetDirectory));
+  const users: ChildProcess[] = [];
+  for (let i = 0; i < userCount; i += 1) users.push(await startUser(clientHome(testnetDirectory)));
+  const user = users[0]!;
   return {
     pids: await pidsOf(testnet, user),
     async file(lengthBytes) {
@@ -87,12 +93,29 @@ export async function startMeasuredTestnet(
       return file;
     },
     run: (task: Task) => runTask(user, task),
+    async runAtAll(task) {
+      const { count, inFlight, perSecond } = task;
+      const part = { ...task, count: Math.ceil(count / userCount), inFlight: Math.ceil(inFlight / userCount) };
+      const own = perSecond === undefined ? part : { ...part, perSecond: perSecond / userCount };
+      return addedUp(await Promise.all(users.map((each) => runTask(each, own) as Promise<Operations>)));
+    },
     async discardBodies() {
       for (const peer of testnet.plan.peers.filter(({ kind }) => kind === "provider")) {
         const bodies = path.join(peerDirectory(testnet, peer), "store", "bodies");
         for (const body of await readdir(bodies)) await rm(path.join(bodies, body));
       }
     },
+  };
+}
+
+function addedUp(all: readonly Operations[]): Operations {
+  const sum = (of: (each: Operations) => number) => all.reduce((total, each) => total + of(each), 0);
+  return {
+    seconds: Math.max(...all.map(({ seconds }) => seconds)),
+    done: sum(({ done }) => done),
+    failed: sum(({ failed }) => failed),
+    latenciesMs: all.flatMap(({ latenciesMs }) => latenciesMs),
+    asksPerOperation: sum(({ asksPerOperation }) => asksPerOperation) / all.length,
   };
 }
 

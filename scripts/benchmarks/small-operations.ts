@@ -1,6 +1,7 @@
 /** The user's side of the benchmarks of many small operations: what one is, and running them at once or at a constant rate. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "../../client/client.ts";
+import { isBusy } from "../../protocols/custody/client/hedges.ts";
 import { CUSTODY_PROTOCOL } from "../../protocols/custody/constants.ts";
 import type { Session } from "../../protocols/identity/tag.ts";
 import type { PeerName, Transport } from "../../protocols/wire/transport.ts";
@@ -11,6 +12,7 @@ import { BATCH_KEYS, type Operations, type RateTask } from "./tasks.ts";
 
 /** As long as the file key of an envelope is stored. */
 const KEY_BYTES = 32;
+const BUSY_PAUSE_MS = 200;
 
 export interface SmallOperationsOptions {
   readonly client: Client;
@@ -82,7 +84,7 @@ export function createSmallOperations(options: SmallOperationsOptions) {
     const one = async (dueAtMs: number) => {
       running += 1;
       try {
-        await operations[action]();
+        await (perSecond === undefined ? untilNotBusy(operations[action]) : operations[action]());
         latenciesMs.push(performance.now() - dueAtMs);
       } catch (error) {
         failed += 1;
@@ -115,6 +117,18 @@ export function createSmallOperations(options: SmallOperationsOptions) {
     const seconds = (performance.now() - startedAtMs) / 1000;
     return { seconds, done: latenciesMs.length, failed, latenciesMs, asksPerOperation: asks / count };
   };
+}
+
+/** As many as can be done: what is refused is tried again until it is done, and counts once. */
+async function untilNotBusy(operation: () => Promise<unknown>): Promise<unknown> {
+  for (;;) {
+    try {
+      return await operation();
+    } catch (error) {
+      if (!isBusy(error)) throw error;
+      await sleep(BUSY_PAUSE_MS);
+    }
+  }
 }
 
 async function* only(bytes: Uint8Array): AsyncIterable<Uint8Array> {
