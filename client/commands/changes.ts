@@ -12,7 +12,7 @@ import {
   writeJson,
   writeText,
 } from "../../runtime/command.ts";
-import type { Client } from "../client.ts";
+import type { Client } from "../client-api.ts";
 import { writeOutput } from "../output-file.ts";
 import { DEALER_OPTION } from "./deposit-options.ts";
 import { listed, warn, withClient } from "./shared.ts";

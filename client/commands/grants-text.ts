@@ -2,7 +2,7 @@
 import type { GrantsChanged } from "../../protocols/custody/client/index.ts";
 import { type Grant, type GrantTerms, isExpired } from "../../protocols/custody/grants.ts";
 import { type CommandContext, writeJson, writeText } from "../../runtime/command.ts";
-import type { Client } from "../client.ts";
+import type { Client } from "../client-api.ts";
 import { isoOrNull } from "./expiry.ts";
 import { listed, warn } from "./shared.ts";
 import { tableText } from "./text.ts";

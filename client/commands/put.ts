@@ -8,7 +8,7 @@ import {
   writeJson,
   writeText,
 } from "../../runtime/command.ts";
-import type { Client, DepositCallOptions } from "../client.ts";
+import type { Client, DepositCallOptions } from "../client-api.ts";
 import { fileSource } from "../sources.ts";
 import { choiceOf, DEPOSIT_OPTIONS, depositedFields, remember } from "./deposit-options.ts";
 import { inputOf } from "./input.ts";

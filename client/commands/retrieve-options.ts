@@ -2,7 +2,7 @@
 import type { RetrieveWarning } from "../../protocols/custody/client/index.ts";
 import type { Route } from "../../protocols/rounds/descriptor.ts";
 import { type CommandContext, type OptionSpec, textOption } from "../../runtime/command.ts";
-import type { Client } from "../client.ts";
+import type { Client } from "../client-api.ts";
 import { keepEvidence } from "../evidence-files.ts";
 import type { Home } from "../home.ts";
 import type { ProgressLine } from "./progress.ts";

@@ -3,7 +3,7 @@ import type { Readable } from "node:stream";
 import { IntercloudError } from "../../protocols/wire/errors.ts";
 import { argumentAt, type CommandContext, type OptionSpec, textOption, writeText } from "../../runtime/command.ts";
 import { passphraseFrom } from "../../runtime/passphrase.ts";
-import type { Client } from "../client.ts";
+import type { Client } from "../client-api.ts";
 import { type Home, openHome } from "../home.ts";
 import { openClient } from "../open-client.ts";
 import type { Members } from "../proof-report.ts";

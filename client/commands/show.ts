@@ -1,6 +1,6 @@
 import { systemClock } from "../../runtime/clock.ts";
 import { type Command, textOption, writeJson, writeText } from "../../runtime/command.ts";
-import type { ProviderState } from "../client.ts";
+import type { ProviderState } from "../client-api.ts";
 import { checkOutput, writeOutput } from "../output-file.ts";
 import { expiryText, isoOrNull } from "./expiry.ts";
 import { grantJson, grantsTable } from "./grants-text.ts";

@@ -1,6 +1,6 @@
 /** The user's side of the benchmarks of many small operations: what one is, and running them at once or at a constant rate. */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Client } from "../../client/client.ts";
+import type { Client } from "../../client/client-api.ts";
 import { isBusy } from "../../protocols/custody/client/hedges.ts";
 import { CUSTODY_PROTOCOL } from "../../protocols/custody/constants.ts";
 import type { Session } from "../../protocols/identity/tag.ts";

@@ -2,7 +2,8 @@
 import { createDecipheriv, hkdfSync, randomBytes } from "node:crypto";
 import { Decrypter } from "age-encryption";
 import { afterEach, expect, test } from "vitest";
-import { type Client, createClient } from "../../../client/client.ts";
+import { createClient } from "../../../client/client.ts";
+import type { Client } from "../../../client/client-api.ts";
 import { withDefaults } from "../../../client/deposit-plan.ts";
 import { memoryShares } from "../../../client/shares.ts";
 import { bodyDigest } from "../../../protocols/crypto/block-digest.ts";

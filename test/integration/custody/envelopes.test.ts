@@ -1,7 +1,8 @@
 /** Encrypting and decrypting with the providers of a network in memory: what they keep, what they see, and who can open a file. */
 import { randomBytes } from "node:crypto";
 import { afterEach, expect, test } from "vitest";
-import { type Client, createClient } from "../../../client/client.ts";
+import { createClient } from "../../../client/client.ts";
+import type { Client } from "../../../client/client-api.ts";
 import { withDefaults } from "../../../client/deposit-plan.ts";
 import { memoryShares, type ShareStore } from "../../../client/shares.ts";
 import { peerNameOf } from "../../../protocols/crypto/peer-name.ts";
