@@ -4,6 +4,7 @@
  */
 import { decode, encode, rfc8949EncodeOptions } from "cborg";
 import { IntercloudError } from "./errors.ts";
+import { decodePlain, encodePlain } from "./plain-cbor.ts";
 
 export type CborValue =
   | null
@@ -25,18 +26,20 @@ const decodeOptions = {
 };
 
 export function encodeCanonical(value: CborValue): Uint8Array {
-  return encode(value, rfc8949EncodeOptions);
+  return encodePlain(value) ?? encode(value, rfc8949EncodeOptions);
 }
 
 /** @throws IntercloudError MALFORMED (not CBOR, or a type we do not use) or NON_CANONICAL. */
 export function decodeCanonical(bytes: Uint8Array): CborValue {
+  const plain = decodePlain(bytes);
+  if (plain !== undefined) return plain;
   let value: CborValue;
   try {
     value = decode(bytes, decodeOptions) as CborValue;
   } catch (cause) {
     throw new IntercloudError("MALFORMED", "bad-request", "these bytes are not a CBOR message", {}, cause);
   }
-  const again = encodeCanonical(value);
+  const again = encode(value, rfc8949EncodeOptions);
   if (Buffer.compare(again, bytes) !== 0) {
     throw new IntercloudError("NON_CANONICAL", "bad-request", "this message is not in its one canonical form");
   }
