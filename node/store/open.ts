@@ -23,7 +23,7 @@ import {
 } from "./audit-log.ts";
 import { openBodies } from "./bodies.ts";
 import { checkKey, createCommits, HEAD_NAME, readHead, recordName } from "./commits.ts";
-import { createRoomGuard, freeBytesOf } from "./disk.ts";
+import { createRoomGuard } from "./disk.ts";
 import { storeClosed, storeDamaged, storeErrorFrom, storeWrongKey, systemCode } from "./errors.ts";
 import {
   FORMAT_FILE,
@@ -37,6 +37,7 @@ import {
 } from "./format.ts";
 import { EMPTY_HEAD, encodeHead, type Head, recordTerm } from "./head.ts";
 import { withInlineBodies } from "./inline-bodies.ts";
+import { withRecentRecords } from "./recent-records.ts";
 import { openRecords, RECORDS_FOLDER, type Records } from "./records.ts";
 import {
   deriveStoreKeys,
@@ -126,7 +127,7 @@ async function assertNothingLost(directory: string): Promise<void> {
 
 async function openExisting(directory: string, isNew: boolean): Promise<Records> {
   try {
-    return await openRecords(directory, isNew);
+    return withRecentRecords(await openRecords(directory, isNew));
   } catch (error) {
     const failed = error instanceof IntercloudError && error.code === "STORE_FAILED";
     throw failed ? storeDamaged(directory, "its database does not open", error.cause) : error;
@@ -257,7 +258,7 @@ async function assemble(options: StoreOptions, parts: Parts): Promise<OpenStore>
       }
     },
     purge: () => commits.purge(),
-    freeBytes: () => freeBytesOf(directory),
+    freeBytes: () => room.freeBytes(),
     close() {
       closed = true;
       closing ??= (async () => {
