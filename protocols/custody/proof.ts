@@ -14,8 +14,9 @@ import { IntercloudError } from "../wire/errors.ts";
 import { boundedBytes, parseShape } from "../wire/shape.ts";
 import { type CheckedChange, readChangeProof } from "./change/change-proof.ts";
 import { MAX_CHANGE_PROOF_BYTES, MAX_PROOF_BYTES } from "./constants.ts";
-import { chainExpectation, type DepositTerms, readTerms } from "./deposit-terms.ts";
+import { chainExpectation, type DepositTerms } from "./deposit-terms.ts";
 import { type KeptEnvelope, requireForm } from "./kept-envelope.ts";
+import { keptTerms } from "./kept-terms.ts";
 import { closingContentShape } from "./messages.ts";
 import { originPlacement, type Placement } from "./placement.ts";
 import { requireBoxes } from "./share-boxes.ts";
@@ -70,8 +71,7 @@ export function digestOfChain(chain: Uint8Array): Uint8Array {
 export function readProof(bytes: Uint8Array): CheckedProof {
   try {
     const proof = parseShape(proofShape, decodeCanonical(bytes), "proof");
-    const request = checkKeptRequest(proof.request, "deposit");
-    const terms = readTerms(request, proof.manifest);
+    const terms = keptTerms(proof.request, proof.manifest);
     const closing = checkKeptRequest(proof.closing, "deposit");
     const content = parseShape(closingContentShape, closing.content, "closing request");
     const fits =

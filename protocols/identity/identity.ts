@@ -4,6 +4,7 @@
  */
 import { base58 } from "@scure/base";
 import { peerNameOf } from "../crypto/peer-name.ts";
+import { createRecent } from "../crypto/recent.ts";
 import { PUBLIC_KEY_BYTES } from "../crypto/signing.ts";
 import { IntercloudError } from "../wire/errors.ts";
 import type { PeerName } from "../wire/transport.ts";
@@ -17,8 +18,20 @@ export function identityOfKey(publicKey: Uint8Array): Identity {
   return KEY_PREFIX + base58.encode(publicKey);
 }
 
+/** An identity says which key it is and nothing else. */
+const knownKeys = createRecent<Uint8Array>(1024);
+
 /** @throws IntercloudError BAD_IDENTITY when it is not a self-certifying identity. */
 export function keyOfIdentity(identity: Identity): Uint8Array {
+  let key = knownKeys.get(identity);
+  if (key === undefined) {
+    key = readIdentity(identity);
+    knownKeys.set(identity, key);
+  }
+  return key.slice();
+}
+
+function readIdentity(identity: Identity): Uint8Array {
   if (identity.startsWith(KEY_PREFIX)) {
     try {
       const publicKey = base58.decode(identity.slice(KEY_PREFIX.length));

@@ -2,13 +2,13 @@
 import { type AgreementKey, newAgreementKey } from "../../crypto/key-agreement.ts";
 import type { FreshDeal } from "../../dealing/client.ts";
 import { isSelfDealt, manifestDigest } from "../../dealing/manifest.ts";
-import { checkKeptRequest } from "../../identity/request.ts";
 import { NONCE_BYTES } from "../../rounds/constants.ts";
 import { encodeDescriptor, type Route } from "../../rounds/descriptor.ts";
 import { maskKey } from "../../rounds/masks.ts";
 import { encodeToken, tokenIdOf } from "../../tokens/token.ts";
 import { REQUEST_LIFETIME_MS } from "../constants.ts";
-import { type DepositTerms, readTerms } from "../deposit-terms.ts";
+import type { DepositTerms } from "../deposit-terms.ts";
+import { keptTerms } from "../kept-terms.ts";
 import type { DepositOptions } from "./deposit.ts";
 import { agreementKeyOf, type CustodyUser, signedRequest } from "./user.ts";
 
@@ -77,7 +77,7 @@ export function makeOffer(
     expiresAtMs: nowMs + REQUEST_LIFETIME_MS,
   });
   const request = signedRequest(user, "deposit", { token, descriptor });
-  const terms = readTerms(checkKeptRequest(request, "deposit"), manifestBytes);
+  const terms = keptTerms(request, manifestBytes);
   const maskKeys = keysOf(user, terms, ephemeral, maskKey);
   return { request, manifest: manifestBytes, terms, maskKeys, ephemeral };
 }

@@ -10,7 +10,8 @@ import { parseShape } from "../../wire/shape.ts";
 import type { Context } from "../../wire/transport.ts";
 import { RESERVED_DISK_BYTES } from "../constants.ts";
 import { mayDeal } from "../dealers.ts";
-import { type DepositTerms, keepers, readTerms } from "../deposit-terms.ts";
+import { type DepositTerms, keepers } from "../deposit-terms.ts";
+import { termsOf } from "../kept-terms.ts";
 import { bindShape } from "../messages.ts";
 import { type DepositRecord, depositChange } from "./deposit-record.ts";
 import { ownBox } from "./own-box.ts";
@@ -38,7 +39,7 @@ export async function bindDeposit(
 ): Promise<BoundDeposit> {
   const nowMs = provider.clock.nowMs();
   const request = checkRequest(message.request, "deposit", nowMs);
-  const terms = readTerms(request, message.manifest);
+  const terms = termsOf(message.request, request, message.manifest);
   const entry = terms.manifest.shares.find((share) => share.peer === provider.transport.peer);
   if (entry === undefined || !mayDeal(provider, terms.manifest, terms.token.owner)) {
     throw new IntercloudError(

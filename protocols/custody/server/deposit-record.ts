@@ -15,8 +15,9 @@ import { IntercloudError } from "../../wire/errors.ts";
 import { boundedBytes, integer, parseShape } from "../../wire/shape.ts";
 import { readChangeProof } from "../change/change-proof.ts";
 import { MAX_CHANGE_PROOF_BYTES, MAX_PROOF_BYTES } from "../constants.ts";
-import { type DepositTerms, readTerms } from "../deposit-terms.ts";
+import type { DepositTerms } from "../deposit-terms.ts";
 import { type KeptEnvelope, keptEnvelopeShape } from "../kept-envelope.ts";
+import { keptTerms } from "../kept-terms.ts";
 import { closingContentShape, receivedShape } from "../messages.ts";
 import { originPlacement, type Placement } from "../placement.ts";
 import type { Proof } from "../proof.ts";
@@ -148,7 +149,7 @@ export function forgottenItemChanges(owner: string, tokenId: Uint8Array): Change
 }
 
 function stored(record: DepositRecord): StoredDeposit {
-  const terms = readTerms(checkKeptRequest(record.request, "deposit"), record.manifest);
+  const terms = keptTerms(record.request, record.manifest);
   const placement =
     record.change === null ? originPlacement(terms, record.keeping) : readChangeProof(record.change).placement;
   return { record, terms, placement };
