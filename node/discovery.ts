@@ -41,6 +41,8 @@ const ANNOUNCE_TRIES = 5;
  */
 const ANNOUNCE_REST = 20;
 const MAX_ANNOUNCE_PAUSE_MS = 10_000;
+/** While somebody asks something of us, it waits; under a load that never ends not for longer than the longest rest. */
+const BUSY_CHECK_MS = 250;
 /** Between two old entries that are announced again at start: 20 a second leave the network and us idle. */
 const REANNOUNCE_PAUSE_MS = 50;
 
@@ -54,6 +56,8 @@ export interface DiscoveryOptions {
   readonly alone: boolean;
   readonly clock: Clock;
   readonly entropy: Entropy;
+  /** Whether other work is under way that somebody waits for. */
+  readonly isBusy: () => boolean;
   /** Deposits whose ciphertext is here already. */
   readonly keptCiphertexts: () => AsyncIterable<Uint8Array>;
 }
@@ -131,14 +135,20 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
     return told > 0;
   }
 
+  async function untilQuiet(): Promise<void> {
+    const latestMs = clock.nowMs() + MAX_ANNOUNCE_PAUSE_MS;
+    while (options.isBusy() && clock.nowMs() < latestMs && !signal.aborted) await pause(clock, BUSY_CHECK_MS, signal);
+  }
+
   async function announceWaiting(): Promise<void> {
     while (!signal.aborted) {
-      const [next] = waiting;
-      if (next === undefined) {
+      if (waiting.size === 0) {
         wake = Promise.withResolvers();
         await wake.promise;
-        continue;
       }
+      await untilQuiet();
+      const [next] = waiting;
+      if (next === undefined) continue;
       const [name, cid] = next;
       const begunAtMs = clock.nowMs();
       await persist(ANNOUNCE_TRIES, (either) => provide(cid, either));

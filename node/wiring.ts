@@ -50,6 +50,9 @@ const { version } = JSON.parse(readFileSync(new URL("../package.json", import.me
   version: string;
 };
 
+/** Longer than from one message of a deposit to its next, also to a peer far away. */
+const BUSY_AFTER_ANSWER_MS = 1_000;
+
 /** Handlers that were told to stop get this long, of the five seconds that a supervisor may wait for the process. */
 const HANDLERS_STOP_MS = 500;
 
@@ -109,6 +112,11 @@ export function createNode({ directory, config, keys, log, alsoServe }: NodeOpti
     auditEntries: () => openedStore.found?.log.count ?? 0,
     unbound: () => unbound.found?.waiting() ?? { deals: 0, bytes: 0 },
   });
+  let answeredAtMs = Number.NEGATIVE_INFINITY;
+  const onAnswer: typeof events.onAnswer = (...answer) => {
+    answeredAtMs = clock.nowMs();
+    events.onAnswer(...answer);
+  };
   const onError = (error: unknown) => {
     storeDamaged ||= tellsOfDamage(error);
   };
@@ -235,7 +243,7 @@ export function createNode({ directory, config, keys, log, alsoServe }: NodeOpti
         const keeper = createDealKeeper({ ...dealing, agreementKey, keystream, unbound: counting });
         const served = { [DEALING_PROTOCOL]: keeper, [CUSTODY_PROTOCOL]: custodyHandlers(custody) };
         for (const [protocol, handlers] of Object.entries(served)) {
-          await transport.get().serve(protocol, meteredHandlers(protocol, handlers, events, onError));
+          await transport.get().serve(protocol, meteredHandlers(protocol, handlers, { ...events, onAnswer }, onError));
         }
         for (const [protocol, handlers] of Object.entries(alsoServe?.(transport.get()) ?? {})) {
           await transport.get().serve(protocol, handlers);
@@ -260,6 +268,7 @@ export function createNode({ directory, config, keys, log, alsoServe }: NodeOpti
             ...{ dht: dhtOf(host.get()), self: peer, addressBook: addressBook.get(), clock, entropy },
             descriptor: encodeDescriptor(descriptor),
             alone: !others.some((member) => isProvider(member.peer)),
+            isBusy: () => clock.nowMs() - answeredAtMs < BUSY_AFTER_ANSWER_MS,
             keptCiphertexts: () => keptCiphertexts(store.get()),
           }),
         );

@@ -61,6 +61,7 @@ interface StartOptions {
   /** Where and since when it is, if not as in the federation. */
   readonly now?: AddressRecord;
   readonly kept?: readonly Uint8Array[];
+  readonly isBusy?: () => boolean;
 }
 
 async function start(members: readonly Member[], { seed, record }: Member, options: StartOptions = {}): Promise<Peer> {
@@ -77,6 +78,7 @@ async function start(members: readonly Member[], { seed, record }: Member, optio
   const discovery = startDiscovery({
     ...{ dht, self: peer, addressBook: book, alone: members.length === 1, clock: systemClock, entropy },
     descriptor: writeRecord(own),
+    isBusy: options.isBusy ?? (() => false),
     async *keptCiphertexts() {
       yield* options.kept ?? [];
     },
@@ -117,6 +119,26 @@ test("members connect, announce and find; what others keep is found by all, what
     return peers.includes(rest[2]!.peer) && peers.includes(rest[3]!.peer);
   });
   expect(await early.discovery.locate(entropy(32), AbortSignal.timeout(5_000))).toEqual([]);
+});
+
+test("a node that is busy announces when it is not, and a withdrawn deposit never", async () => {
+  const members = await makeMembers(3);
+  let busy = true;
+  const [keeper, ...others] = await Promise.all(
+    members.map((member, i) => start(members, member, i === 0 ? { isBusy: () => busy } : {})),
+  );
+  await eventually("all are connected", () => others.every(({ connections }) => connections.connected() === 2));
+  const [kept, withdrawn, early] = [entropy(32), entropy(32), entropy(32)];
+  const found = (tokenId: Uint8Array) => others[0]!.discovery.locate(tokenId, AbortSignal.timeout(5_000));
+  keeper!.discovery.announce(withdrawn);
+  keeper!.discovery.announce(kept);
+  others[1]!.discovery.announce(early);
+  await eventually("who is not busy is found", async () => (await found(early)).length === 1);
+  keeper!.discovery.withdraw(withdrawn);
+  expect(await found(kept)).toEqual([]);
+  busy = false;
+  await eventually("it is found as well", async () => (await found(kept)).includes(keeper!.peer));
+  expect(await found(withdrawn)).toEqual([]);
 });
 
 test("a member that comes back on another port is known there, and the old record cannot come back", async () => {
