@@ -5,9 +5,10 @@ import type { Entropy } from "./entropy.ts";
 
 export const AGREEMENT_KEY_BYTES = 32;
 
-// RFC 8410: the fixed DER heads of an X25519 private (PKCS#8) and public (SPKI) key.
+// RFC 8410: the fixed DER head of an X25519 private key (PKCS#8). Public keys come and go as JWK (RFC 8037), which OpenSSL reads in a
+// third and writes in a twentieth of the time of DER; a private key would leave a string behind that cannot be wiped.
 const PKCS8_HEAD = Buffer.from("302e020100300506032b656e04220420", "hex");
-const SPKI_HEAD = Buffer.from("302a300506032b656e032100", "hex");
+const JWK = { kty: "OKP", crv: "X25519" } as const;
 
 /** A key pair that can agree on secrets: a provider's long-lived one, or a request's ephemeral one. */
 export interface AgreementKey {
@@ -22,9 +23,9 @@ export function agreementKeyFromSeed(seed: Uint8Array): AgreementKey {
   const der = Buffer.concat([PKCS8_HEAD, seed]);
   const privateKey = createPrivateKey({ key: der, format: "der", type: "pkcs8" });
   der.fill(0);
-  const spki = createPublicKey(privateKey).export({ format: "der", type: "spki" });
+  const { x = "" } = createPublicKey(privateKey).export({ format: "jwk" });
   return {
-    publicKey: new Uint8Array(spki.subarray(SPKI_HEAD.length)),
+    publicKey: new Uint8Array(Buffer.from(x, "base64url")),
     agree: (otherPublicKey) => agree(privateKey, otherPublicKey),
   };
 }
@@ -48,11 +49,8 @@ export function newAgreementKey(entropy: Entropy): AgreementKey {
 function agree(privateKey: KeyObject, otherPublicKey: Uint8Array): Uint8Array {
   requireLength(otherPublicKey, "public");
   try {
-    const publicKey = createPublicKey({
-      key: Buffer.concat([SPKI_HEAD, otherPublicKey]),
-      format: "der",
-      type: "spki",
-    });
+    const x = Buffer.from(otherPublicKey).toString("base64url");
+    const publicKey = createPublicKey({ key: { ...JWK, x }, format: "jwk" });
     // node:crypto fails when the result is all zeros, as RFC 7748 section 6.1 advises.
     const secret = diffieHellman({ privateKey, publicKey });
     // not a copy, so that who wipes the result wipes the secret
