@@ -1,14 +1,13 @@
 /** A libp2p node as we need it: TCP, Noise, Yamux, and limits that fit long transfers and many peers behind one address. */
 import { privateKeyFromRaw } from "@libp2p/crypto/keys";
 import type { Libp2p, StreamMuxerFactory } from "@libp2p/interface";
-import { noise } from "@libp2p/noise";
 import { ping } from "@libp2p/ping";
 import { yamux } from "@libp2p/yamux";
 import { createLibp2p, type Libp2pOptions } from "libp2p";
 import { signerFromSeed } from "../crypto/signing.ts";
 import { IntercloudError } from "./errors.ts";
+import { quietNoise } from "./libp2p-noise.ts";
 import { tcpAtOnce } from "./libp2p-tcp.ts";
-import { noiseCrypto } from "./noise-crypto.ts";
 import { guardYamux } from "./yamux-guard.ts";
 
 export interface HostLimits {
@@ -99,7 +98,7 @@ async function createLibp2pHost({ privateKeySeed, listen, services, limits }: Ho
     privateKey: privateKeyFromRaw(Buffer.concat([privateKeySeed, signerFromSeed(privateKeySeed).publicKey])),
     addresses: { listen: [...listen] },
     transports: [tcpAtOnce()],
-    connectionEncrypters: [noise({ crypto: noiseCrypto })],
+    connectionEncrypters: [quietNoise()],
     streamMuxers: [guardedYamux],
     connectionManager: {
       maxConnections,
