@@ -35,10 +35,24 @@ export function reportKey(
   provider: RoundMember,
   descriptorHash: Uint8Array,
 ): Uint8Array {
+  const { mask, report } = roundKeys(own, other, provider, descriptorHash);
+  mask.fill(0);
+  return report;
+}
+
+/** Both, from one agreement. */
+export function roundKeys(
+  own: AgreementKey,
+  other: Uint8Array,
+  provider: RoundMember,
+  descriptorHash: Uint8Array,
+): { readonly mask: Uint8Array; readonly report: Uint8Array } {
   const secret = own.agree(other);
-  const key = deriveKey(secret, descriptorHash, `intercloud/report/v1 ${provider.point} ${provider.peer}`);
+  const derive = (use: "mask" | "report") =>
+    deriveKey(secret, descriptorHash, `intercloud/${use}/v1 ${provider.point} ${provider.peer}`);
+  const keys = { mask: derive("mask"), report: derive("report") };
   secret.fill(0);
-  return key;
+  return keys;
 }
 
 /** What the fingerprints for one challenge are under; no two challenges have the same. */

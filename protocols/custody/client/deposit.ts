@@ -7,7 +7,6 @@ import type { FreshDeal } from "../../dealing/client.ts";
 import { providersOf } from "../../dealing/manifest.ts";
 import { coefficientOf, type Route } from "../../rounds/descriptor.ts";
 import { layer } from "../../rounds/layer.ts";
-import { reportKey } from "../../rounds/masks.ts";
 import { checkChain } from "../../tokens/chain.ts";
 import { MAX_MESSAGE_BYTES } from "../../tokens/constants.ts";
 import { hashBlocks, layeredBytes, layeredMessage, MESSAGE_SALT_BYTES, messageDigest } from "../../tokens/message.ts";
@@ -44,7 +43,7 @@ import { pourFailure } from "./deposit-failure.ts";
 import type { DealerChoice } from "./fresh-deal.ts";
 import { giveEnvelope } from "./give-envelope.ts";
 import { needAll } from "./need-all.ts";
-import { keysOf, makeOffer, type Offer } from "./offer.ts";
+import { makeOffer, type Offer } from "./offer.ts";
 import { checkedBoxes } from "./own-shares.ts";
 import { isShort, isShortRound, type Poured, place } from "./place.ts";
 import { fittingDeals, type TakenDeal, takeDeal } from "./stock.ts";
@@ -294,10 +293,9 @@ async function requireReadable(
   signal: AbortSignal,
 ): Promise<void> {
   const { checking } = poured;
-  const { terms, ephemeral } = offer;
-  const keys = keysOf(user, terms, ephemeral, reportKey);
+  const { terms, reportKeys } = offer;
   const { lengthBytes } = terms.descriptor;
-  const fingerprints = unmaskedFingerprints(user, keys, checking.challenge, lengthBytes, poured.fingerprints);
+  const fingerprints = unmaskedFingerprints(user, reportKeys, checking.challenge, lengthBytes, poured.fingerprints);
   const own = await ownFingerprint(user, terms, deal, checking.challenge);
   if (areLayersRight(user, terms.token, fingerprints, own, checking.message)) return;
   const { findLiar, spoilt } = await import("./find-liar.ts");

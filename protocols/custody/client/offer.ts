@@ -3,8 +3,8 @@ import { type AgreementKey, newAgreementKey } from "../../crypto/key-agreement.t
 import type { FreshDeal } from "../../dealing/client.ts";
 import { isSelfDealt, manifestDigest } from "../../dealing/manifest.ts";
 import { NONCE_BYTES } from "../../rounds/constants.ts";
-import { encodeDescriptor, type Route } from "../../rounds/descriptor.ts";
-import { maskKey } from "../../rounds/masks.ts";
+import { encodeDescriptor, type RoundMember, type Route } from "../../rounds/descriptor.ts";
+import { roundKeys } from "../../rounds/masks.ts";
 import { encodeToken, tokenIdOf } from "../../tokens/token.ts";
 import { REQUEST_LIFETIME_MS } from "../constants.ts";
 import type { DepositTerms } from "../deposit-terms.ts";
@@ -18,17 +18,18 @@ export interface Offer {
   readonly terms: DepositTerms;
   /** One for each provider, in point order. */
   readonly maskKeys: readonly Uint8Array[];
+  readonly reportKeys: readonly Uint8Array[];
   /** Our half of all keys of the round; for whoever needs them again. */
   readonly ephemeral: AgreementKey;
 }
 
-/** @param derive `maskKey` or `reportKey` @returns one key for each provider, in point order */
-export function keysOf(
+/** @param derive `maskKey`, `reportKey` or `roundKeys` @returns for each provider, in point order */
+export function keysOf<T>(
   user: CustodyUser,
   { descriptor, roundHash }: DepositTerms,
   ephemeral: AgreementKey,
-  derive: typeof maskKey,
-): Uint8Array[] {
+  derive: (own: AgreementKey, other: Uint8Array, provider: RoundMember, descriptorHash: Uint8Array) => T,
+): T[] {
   return descriptor.members.map((member) => derive(ephemeral, agreementKeyOf(user, member.peer), member, roundHash));
 }
 
@@ -78,6 +79,8 @@ export function makeOffer(
   });
   const request = signedRequest(user, "deposit", { token, descriptor });
   const terms = keptTerms(request, manifestBytes);
-  const maskKeys = keysOf(user, terms, ephemeral, maskKey);
-  return { request, manifest: manifestBytes, terms, maskKeys, ephemeral };
+  const keys = keysOf(user, terms, ephemeral, roundKeys);
+  const maskKeys = keys.map(({ mask }) => mask);
+  const reportKeys = keys.map(({ report }) => report);
+  return { request, manifest: manifestBytes, terms, maskKeys, reportKeys, ephemeral };
 }

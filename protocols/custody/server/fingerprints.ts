@@ -4,6 +4,7 @@
  */
 import { wipe } from "../../crypto/release.ts";
 import { loadHeldDeal, shareOf } from "../../dealing/held-deal.ts";
+import type { RoundMember } from "../../rounds/descriptor.ts";
 import { createFingerprinter } from "../../rounds/fingerprint.ts";
 import { fingerprintsMaskKey, reportKey } from "../../rounds/masks.ts";
 import { type Share, shareBytes } from "../../rounds/share.ts";
@@ -29,7 +30,9 @@ export async function check(
   requireOwnersPeer(terms, record.state, context);
   return await active.run(tokenId, "check", context.signal, async (signal) => {
     const kept = record.holdsCiphertext ? provider.store.bodies.read(ciphertextName(tokenId), 0) : undefined;
-    return { ...(await ownFingerprints(provider, terms, challenge, kept, signal)) };
+    const { lengthBytes } = terms.descriptor;
+    const own = { share: await ownShare(provider, terms), reportKey: ownReportKey(provider, terms), lengthBytes };
+    return { ...(await ownFingerprints(provider, own, challenge, kept, signal)) };
   });
 }
 
@@ -39,18 +42,24 @@ export function requireOwnersPeer(terms: DepositTerms, state: string, { from }: 
   throw new IntercloudError("NOT_YOUR_STEP", "refused", "this peer has no such step in this deposit");
 }
 
-/** @param kept the ciphertext, at those that keep it @throws IntercloudError NO_SHARE. */
+/** Our share of one deposit. */
+export interface OwnShare {
+  readonly share: Share;
+  /** Is overwritten when it was used. */
+  readonly reportKey: Uint8Array;
+  readonly lengthBytes: number;
+}
+
+/** @param kept the ciphertext, at those that keep it */
 export async function ownFingerprints(
   provider: CustodyProvider,
-  terms: DepositTerms,
+  { share, reportKey, lengthBytes }: OwnShare,
   challenge: Uint8Array,
   kept: AsyncIterable<Uint8Array> | undefined,
   signal: AbortSignal,
 ): Promise<Fingerprints> {
-  const { lengthBytes } = terms.descriptor;
-  const share = shareBytes(await ownShare(provider, terms), lengthBytes, provider.tools.keystream);
-  const bodies = { lengthBytes, share, kept };
-  return await maskedFingerprints(provider, ownReportKey(provider, terms), challenge, bodies, signal);
+  const bodies = { lengthBytes, share: shareBytes(share, lengthBytes, provider.tools.keystream), kept };
+  return await maskedFingerprints(provider, reportKey, challenge, bodies, signal);
 }
 
 /** @param key is overwritten @param bodies `share` is wiped as it comes */
@@ -91,7 +100,12 @@ export async function ownShare(provider: CustodyProvider, { manifest }: DepositT
 }
 
 /** What we report to the owner is under streams of this key. */
-export function ownReportKey(provider: CustodyProvider, { descriptor, roundHash }: DepositTerms): Uint8Array {
-  const member = descriptor.members.find(({ peer }) => peer === provider.transport.peer)!;
-  return reportKey(provider.agreementKey, descriptor.userKey, member, roundHash);
+export function ownReportKey(provider: CustodyProvider, terms: DepositTerms): Uint8Array {
+  const { descriptor, roundHash } = terms;
+  return reportKey(provider.agreementKey, descriptor.userKey, ownMember(provider, terms), roundHash);
+}
+
+/** We in the round of a deposit whose terms were checked. */
+export function ownMember({ transport }: CustodyProvider, { descriptor }: DepositTerms): RoundMember {
+  return descriptor.members.find(({ peer }) => peer === transport.peer)!;
 }

@@ -57,7 +57,7 @@ async function linkAndKeep(
   const sum = masked === undefined ? undefined : await addUp(provider, deposit, masked, shorts);
   const received = sum?.received ?? null;
   const stored = sum === undefined ? [] : await bodyChanges(provider.store, ciphertextName(terms.tokenId), sum.bytes);
-  const fingerprints = await ownFingerprints(provider, terms, challenge, sum && onceOf(sum.bytes), signal);
+  const fingerprints = await ownFingerprints(provider, deposit.own, challenge, sum && onceOf(sum.bytes), signal);
   const signed = signLink(statement, provider.signer);
   const isHome = terms.token.home === provider.transport.peer;
   const keeping = isHome && received !== null ? ownKeeping(provider, terms, last, received) : null;

@@ -3,6 +3,9 @@
  * providers give their masked layers to all keepers at once. `link` and `seal` follow. Each keeper adds up for itself.
  */
 import { bodyDigest } from "../../../crypto/block-digest.ts";
+import { coefficientOf } from "../../../rounds/descriptor.ts";
+import { layer } from "../../../rounds/layer.ts";
+import { roundKeys } from "../../../rounds/masks.ts";
 import { whole } from "../../../rounds/whole.ts";
 import { zeros } from "../../../rounds/zeros.ts";
 import type { CborValue } from "../../../wire/codec.ts";
@@ -16,7 +19,7 @@ import type { ActiveDeposits } from "../active.ts";
 import { allOrFirstCause } from "../all-or-first-cause.ts";
 import { bindDeposit } from "../bind.ts";
 import { burnUnsealed } from "../burn.ts";
-import { ownLayer } from "../own-layer.ts";
+import { type OwnShare, ownMember, ownShare } from "../fingerprints.ts";
 import type { CustodyProvider } from "../provider.ts";
 import type { ShortDeposits } from "./short-deposits.ts";
 
@@ -33,10 +36,10 @@ export async function place(
   const { terms, box } = await bindDeposit(provider, bound, context, check);
   const { tokenId } = terms;
   try {
-    const ownPart = await partOf(provider, terms);
+    const { ownPart, own } = await partOf(provider, terms);
     const given = givePart(provider, terms, ownPart);
     const ended = Promise.withResolvers<void>();
-    shorts.begin({ terms, masked: masked ?? undefined, ownPart, given, onEnd: ended.resolve });
+    shorts.begin({ terms, masked: masked ?? undefined, ownPart, own, given, onEnd: ended.resolve });
     waitForLink(provider, active, shorts, tokenId, ended.promise).catch(() => {}); // what was not burnt now is burnt by the sweep
     return { digestOut: bodyDigest(ownPart), box };
   } catch (error) {
@@ -69,9 +72,18 @@ function requireShort(provider: CustodyProvider, terms: DepositTerms, masked: Ui
   throw new IntercloudError("TERMS_DISAGREE", "bad-request", "this is not what a provider needs for a short deposit");
 }
 
-async function partOf(provider: CustodyProvider, { descriptor, roundHash }: DepositTerms): Promise<Uint8Array> {
-  const transform = await ownLayer(provider, descriptor, roundHash);
-  return await whole(transform(zeros(descriptor.lengthBytes)));
+async function partOf(
+  provider: CustodyProvider,
+  terms: DepositTerms,
+): Promise<{ readonly ownPart: Uint8Array; readonly own: OwnShare }> {
+  const { descriptor, roundHash } = terms;
+  const share = await ownShare(provider, terms);
+  const member = ownMember(provider, terms);
+  const { mask, report } = roundKeys(provider.agreementKey, descriptor.userKey, member, roundHash);
+  const coefficient = coefficientOf(descriptor, member.point);
+  const transform = layer({ ...provider.tools, share: { share, coefficient }, maskKeys: [mask], offsetBytes: 0 });
+  const ownPart = await whole(transform(zeros(descriptor.lengthBytes)));
+  return { ownPart, own: { share, reportKey: report, lengthBytes: descriptor.lengthBytes } };
 }
 
 /** Settles when every keeper has it; a failure is met by whoever awaits it. */

@@ -8,12 +8,15 @@ import { IntercloudError } from "../../../wire/errors.ts";
 import type { PeerName } from "../../../wire/transport.ts";
 import { MAX_EARLY_BYTES, MAX_SHORT_DEPOSIT_BYTES, MAX_SHORT_DEPOSITS, PARTS_TIMEOUT_MS } from "../../constants.ts";
 import type { DepositTerms } from "../../deposit-terms.ts";
+import type { OwnShare } from "../fingerprints.ts";
 
 export interface ShortDeposit {
   readonly terms: DepositTerms;
   /** What the owner sent; at the keepers only. */
   readonly masked: Uint8Array | undefined;
   readonly ownPart: Uint8Array;
+  /** What the part was made of, and the key that it is reported under when it is checked. */
+  readonly own: OwnShare;
   /** Settles when our part has come to all keepers. */
   readonly given: Promise<void>;
   /** Called when it is not under way any more. */
