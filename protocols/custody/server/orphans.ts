@@ -1,6 +1,7 @@
-/** Removes ciphertexts and envelopes that belong to nothing: a crash in the middle of a burn or a change leaves them. */
+/** Removes ciphertexts, envelopes and sums of lots that belong to nothing: a crash in the middle of a burn or a change leaves them. */
 import { findChange } from "./change/change-record.ts";
 import { ciphertextName, envelopeName, findDeposit, tokenIdOfCiphertext, tokenIdOfEnvelope } from "./deposit-record.ts";
+import { isLinkedLot, lotIdOfSum } from "./lot/linked-lot.ts";
 import type { CustodyProvider } from "./provider.ts";
 
 /** To be called at start, while nothing comes in. */
@@ -8,6 +9,8 @@ export async function removeOrphans(provider: CustodyProvider): Promise<void> {
   for await (const name of provider.store.bodies.names()) {
     const tokenId = tokenIdOfCiphertext(name) ?? tokenIdOfEnvelope(name);
     if (tokenId !== undefined && !(await belongs(provider, name, tokenId))) await provider.store.bodies.remove(name);
+    const lotId = lotIdOfSum(name);
+    if (lotId !== undefined && !(await isLinkedLot(provider.store, lotId))) await provider.store.bodies.remove(name);
   }
 }
 

@@ -13,10 +13,12 @@ import { dealIdInLot, dealLotKey, noDealLotChange } from "../../../dealing/lot/d
 import type { Change } from "../../../storage/index.ts";
 import { IntercloudError } from "../../../wire/errors.ts";
 import type { PeerName } from "../../../wire/transport.ts";
+import type { LotStatements } from "../../lot/lot-statements.ts";
 import type { ActiveDeposits } from "../active.ts";
 import { ciphertextName, findLotItem, forgottenItemChanges } from "../deposit-record.ts";
 import { dueChange } from "../dues.ts";
 import type { CustodyProvider } from "../provider.ts";
+import { findLinkedLot, isLinkedLot, noLinkedLotChange, removeLotSum } from "./linked-lot.ts";
 import { findLot, noLotChanges, type StoredLot, storedLots } from "./lot-record.ts";
 import type { LotsUnderWay } from "./lots-under-way.ts";
 
@@ -29,19 +31,35 @@ export async function burnLot(
   why: Why,
   also: readonly Change[] = [],
 ): Promise<void> {
-  const { store } = provider;
-  await withDeal(store, lotId, async () => {
-    const deal = await loadHeldDeal(store, lotId);
-    if (deal?.state !== "bound") return;
-    await burnDeal(store, lotId, [auditChange({ kind: "burnt", dealId: lotId, tokenId: null, why }), ...also]);
-    provider.observe({ kind: "burnt", tokenId: deal.boundTo ?? lotId });
+  await withDeal(provider.store, lotId, () => burnBound(provider, lotId, why, also));
+}
+
+/** What failed before we signed our links is over. What we have signed others may have sealed: `settleLots`. */
+export async function burnUnlinkedLot(provider: CustodyProvider, lotId: Uint8Array): Promise<void> {
+  await withDeal(provider.store, lotId, async () => {
+    if (!(await isLinkedLot(provider.store, lotId))) await burnBound(provider, lotId, "failed", []);
   });
 }
 
-/** At start nothing is under way, so what is only bound can never be finished. */
+async function burnBound(
+  provider: CustodyProvider,
+  lotId: Uint8Array,
+  why: Why,
+  also: readonly Change[],
+): Promise<void> {
+  const { store } = provider;
+  const deal = await loadHeldDeal(store, lotId);
+  if (deal?.state !== "bound") return;
+  const event = auditChange({ kind: "burnt", dealId: lotId, tokenId: null, why });
+  await burnDeal(store, lotId, [event, noLinkedLotChange(lotId), ...also]);
+  await removeLotSum(store, lotId);
+  provider.observe({ kind: "burnt", tokenId: deal.boundTo ?? lotId });
+}
+
+/** At start nothing is under way, so what is only bound can never be finished; of what is linked others may know more. */
 export async function burnBoundLots(provider: CustodyProvider): Promise<void> {
   for (const dealId of await openDeals(provider.store)) {
-    if (await isBoundLot(provider, dealId)) await burnLot(provider, dealId, "failed");
+    if (await isBoundLot(provider, dealId)) await burnUnlinkedLot(provider, dealId);
   }
 }
 
@@ -51,14 +69,23 @@ async function isBoundLot({ store }: CustodyProvider, dealId: Uint8Array): Promi
   return deal?.state === "bound" && (await store.get(dealLotKey(dealId))) !== undefined;
 }
 
-/** The providers of a lot that is under way or sealed here. */
-export async function rosterOfLot(
+/** Of a lot that is under way, linked or sealed here. */
+async function statementsOf(
   { store }: CustodyProvider,
   lots: LotsUnderWay,
   lotId: Uint8Array,
+): Promise<LotStatements | undefined> {
+  const underWay = lots.find(lotId)?.offered ?? (await findLinkedLot(store, lotId));
+  return (underWay ?? (await findLot(store, lotId)))?.statements;
+}
+
+/** The providers of such a lot. */
+export async function rosterOfLot(
+  provider: CustodyProvider,
+  lots: LotsUnderWay,
+  lotId: Uint8Array,
 ): Promise<readonly PeerName[]> {
-  const statements = lots.find(lotId)?.offered.statements ?? (await findLot(store, lotId))?.statements;
-  return statements?.roster ?? [];
+  return (await statementsOf(provider, lots, lotId))?.roster ?? [];
 }
 
 /**
@@ -74,16 +101,16 @@ export async function abandonLot(
   { identity, request }: { readonly identity: string; readonly request: Uint8Array },
 ): Promise<boolean> {
   const { store } = provider;
-  const isLinked = lots.find(lotId)?.linked !== undefined;
-  const others = (await rosterOfLot(provider, lots, lotId)).filter((peer) => peer !== provider.transport.peer);
+  const { roster = [], owner } = (await statementsOf(provider, lots, lotId)) ?? {};
+  const others = roster.filter((peer) => peer !== provider.transport.peer);
   const known = others.filter((peer) => provider.agreementKeyOf(peer) !== undefined);
   const due = dueChange("abandon", request, known);
-  const owner = lots.find(lotId)?.offered.statements.owner ?? (await findLot(store, lotId))?.statements.owner;
   if (owner !== undefined && owner !== identity) {
     throw new IntercloudError("NOT_THE_OWNER", "refused", "only the owner can give up its deposits");
   }
   await active.stop(lotId, new IntercloudError("ABANDONED", "cancelled", "the owner abandoned this batch"));
   const isBound = await isBoundLot(provider, lotId);
+  const isLinked = await isLinkedLot(store, lotId);
   if (isBound) await burnLot(provider, lotId, "abandoned", isLinked ? [due] : []);
   // Looked for now, because what was stopped may have ended well.
   const sealed = await findLot(store, lotId);

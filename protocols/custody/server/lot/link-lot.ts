@@ -2,6 +2,7 @@
 import { auditChange } from "../../../audit/index.ts";
 import { DIGEST_BYTES, equalBytes } from "../../../crypto/digest.ts";
 import { signLot } from "../../../crypto/statement-signature.ts";
+import { closedDealChange, loadHeldDeal, withDeal } from "../../../dealing/held-deal.ts";
 import { CLOCK_SKEW_MS } from "../../../identity/constants.ts";
 import { KEEPING_DOMAIN, LINK_DOMAIN } from "../../../tokens/link.ts";
 import type { CborValue } from "../../../wire/codec.ts";
@@ -16,7 +17,8 @@ import { columnAt } from "../../lot/lot-statements.ts";
 import { sliceDigests } from "../../lot/slice-digests.ts";
 import type { ActiveDeposits } from "../active.ts";
 import type { CustodyProvider } from "../provider.ts";
-import { burnLot } from "./burn-lot.ts";
+import { burnUnlinkedLot } from "./burn-lot.ts";
+import { linkedLotChanges, type SealableLot } from "./linked-lot.ts";
 import type { LotSum, LotsUnderWay, LotUnderWay } from "./lots-under-way.ts";
 import { addPart } from "./place-lot.ts";
 import { lotFingerprints } from "./testify-lot.ts";
@@ -64,22 +66,24 @@ export async function linkLot(
   }
   await active.run(lotId, "link", context.signal, async (signal) => {
     try {
+      const { tag, signature: requestSignature, digests, sum } = placed;
       const { items, roster } = placed.offered.statements;
       const digestsOut = await receiveWhole(channel, items * roster.length * DIGEST_BYTES);
       const lot = await linkOwn(provider, placed, digestsOut, timeMs);
       signal.throwIfAborted();
-      const signature = signLot(provider.signer, LINK_DOMAIN, lot.links[roster.indexOf(provider.transport.peer)]!);
-      const isHome = roster[0] === provider.transport.peer && placed.sum !== undefined;
-      const kept = isHome ? await keepOwn(provider, lot, placed.sum) : undefined;
+      const linkSignature = signLot(provider.signer, LINK_DOMAIN, lot.links[roster.indexOf(provider.transport.peer)]!);
+      const isHome = roster[0] === provider.transport.peer && sum !== undefined;
+      const kept = isHome ? await keepOwn(provider, lot, sum) : undefined;
       const fingerprints = await lotFingerprints(provider, placed, challenge, signal);
-      await commitLinked(provider, lot);
-      placed.linked = { lot, signature };
-      await channel.sendMessage({ signature, keeping: kept?.keeping ?? null, fingerprints });
-      if (kept !== undefined) await channel.sendBody(piecesOf(placed.sum!.digestsReceived, kept.digestsKept));
+      const linked: SealableLot = { lot, tag, signature: requestSignature, digests, linkSignature, sum };
+      await commitLinked(provider, linked);
+      placed.linked = linked;
+      await channel.sendMessage({ signature: linkSignature, keeping: kept?.keeping ?? null, fingerprints });
+      if (kept !== undefined) await channel.sendBody(piecesOf(sum!.digestsReceived, kept.digestsKept));
       await channel.close();
     } catch (error) {
       lots.end(lotId);
-      await burnLot(provider, lotId, "failed");
+      await burnUnlinkedLot(provider, lotId);
       throw error;
     }
   });
@@ -130,11 +134,21 @@ async function keepOwn({ clock, signer }: CustodyProvider, lot: LinkedLot, sum: 
   return { digestsKept, keeping: { timeMs: said.keepingTimeMs, signature: signLot(signer, KEEPING_DOMAIN, keepings) } };
 }
 
-async function commitLinked(provider: CustodyProvider, { statements, requests }: LinkedLot): Promise<void> {
+async function commitLinked(provider: CustodyProvider, linked: SealableLot): Promise<void> {
+  const { store, clock } = provider;
+  const { statements, requests } = linked.lot;
   const { items, owner: identity, lot } = statements;
   const { dealId } = lot.manifest;
-  await provider.store.commit([
-    auditChange({ kind: "lot", step: "linked", dealId, identity, root: requests.root, items }),
-  ]);
+  await withDeal(store, dealId, async () => {
+    if ((await loadHeldDeal(store, dealId))?.state !== "bound") {
+      throw new IntercloudError("DEAL_USED", "conflict", "the deal of this lot is gone");
+    }
+    await store.commit([
+      ...(await linkedLotChanges(store, linked, clock.nowMs())),
+      // Once we have signed, others may have sealed it: the deal ends with the lot only, whatever its own time is.
+      closedDealChange(dealId),
+      auditChange({ kind: "lot", step: "linked", dealId, identity, root: requests.root, items }),
+    ]);
+  });
   provider.observe({ kind: "linked", tokenId: requests.root });
 }

@@ -1,10 +1,14 @@
-/** Lots that are under way at a provider, from the owner's first message until they are sealed or given up; in memory only. */
+/**
+ * Lots that are under way at a provider, from the owner's first message until they are sealed or given up, in memory. From our links on
+ * they are on disk as well (linked-lot.ts).
+ */
 import { hexOf } from "../../../dealing/held-deal.ts";
 import type { Clock } from "../../../wire/clock.ts";
 import { IntercloudError } from "../../../wire/errors.ts";
 import type { PeerName } from "../../../wire/transport.ts";
 import { MAX_LOTS_UNDER_WAY, PARTS_TIMEOUT_MS } from "../../constants.ts";
-import type { LinkedLot, OfferedLot } from "../../lot/lot-chain.ts";
+import type { OfferedLot } from "../../lot/lot-chain.ts";
+import type { KeptSum, SealableLot } from "./linked-lot.ts";
 
 export interface LotUnderWay {
   readonly offered: OfferedLot;
@@ -19,18 +23,13 @@ export interface LotUnderWay {
   /** At the keepers only. */
   readonly sum: LotSum | undefined;
   /** Once we have signed our links. */
-  linked: { readonly lot: LinkedLot; readonly signature: Uint8Array } | undefined;
+  linked: SealableLot | undefined;
   /** Called when it is not under way any more. */
   readonly onEnd: () => void;
 }
 
 /** What a keeper adds up. */
-export interface LotSum {
-  /** The owner's bytes, and what has come to them so far. */
-  readonly bytes: Uint8Array;
-  readonly digestsFromOwner: Uint8Array;
-  /** Of what came from each provider. */
-  readonly digestsReceived: Uint8Array;
+export interface LotSum extends KeptSum {
   readonly from: Set<PeerName>;
   readonly complete: PromiseWithResolvers<void>;
 }

@@ -29,7 +29,7 @@ import type { ActiveDeposits } from "../active.ts";
 import { allOrFirstCause } from "../all-or-first-cause.ts";
 import { requireRoom } from "../bind.ts";
 import type { CustodyProvider } from "../provider.ts";
-import { burnLot } from "./burn-lot.ts";
+import { burnUnlinkedLot } from "./burn-lot.ts";
 import type { LotSum, LotsUnderWay } from "./lots-under-way.ts";
 import { sealAsOthers } from "./settle-lot.ts";
 
@@ -83,7 +83,7 @@ export async function placeLot(
     await channel.close();
   } catch (error) {
     lots.end(lotId);
-    await burnLot(provider, lotId, "failed");
+    await burnUnlinkedLot(provider, lotId);
     throw error;
   }
 }
@@ -247,7 +247,7 @@ function giveParts(
   return given;
 }
 
-/** A lot that the owner does not have sealed in time, or abandons, is burnt, unless it was sealed elsewhere. */
+/** A lot that the owner does not have sealed in time is burnt, unless we have signed our links: then it may be sealed elsewhere. */
 async function waitForSeal(
   provider: CustodyProvider,
   active: ActiveDeposits,
@@ -257,8 +257,8 @@ async function waitForSeal(
 ): Promise<void> {
   const giveUp = () => lots.end(lotId);
   const settle = async () => {
-    const placed = lots.find(lotId);
-    if (placed !== undefined) await active.run(lotId, "seal", never, () => sealAsOthers(provider, placed));
+    if (lots.find(lotId)?.linked === undefined) return;
+    await active.run(lotId, "seal", never, (signal) => sealAsOthers(provider, lotId, new Set(), signal));
   };
   const disarm = provider.clock.after(LOT_LIFETIME_MS, () => void settle().then(giveUp, giveUp));
   const never = new AbortController().signal;
@@ -267,5 +267,5 @@ async function waitForSeal(
     await ended;
   });
   disarm();
-  await burnLot(provider, lotId, "failed");
+  await burnUnlinkedLot(provider, lotId);
 }

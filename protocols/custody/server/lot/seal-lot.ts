@@ -31,14 +31,15 @@ import {
   proofInLot,
 } from "../../lot/lot-chain.ts";
 import { type SealLot, sealLotShape } from "../../lot/lot-messages.ts";
-import { columnAt } from "../../lot/lot-statements.ts";
+import { columnAt, type LotStatements } from "../../lot/lot-statements.ts";
 import { sliceDigests } from "../../lot/slice-digests.ts";
 import type { ActiveDeposits } from "../active.ts";
-import { ciphertextName, lotItemChange, ownedChange } from "../deposit-record.ts";
+import { ciphertextName, findDeposit, lotItemChange, ownedChange } from "../deposit-record.ts";
 import type { CustodyProvider } from "../provider.ts";
-import { burnLot } from "./burn-lot.ts";
+import { loadTombstone } from "../tombstone.ts";
+import { findSealable, type KeptSum, noLinkedLotChange, removeLotSum, type SealableLot } from "./linked-lot.ts";
 import { findLot, lotChanges } from "./lot-record.ts";
-import type { LotSum, LotsUnderWay, LotUnderWay } from "./lots-under-way.ts";
+import type { LotsUnderWay } from "./lots-under-way.ts";
 
 export async function sealLot(
   provider: CustodyProvider,
@@ -50,29 +51,27 @@ export async function sealLot(
 ): Promise<void> {
   const message = parseShape(sealLotShape, header, "seal-lot");
   const { lotId } = message;
-  const placed = lots.find(lotId);
-  if (placed?.linked === undefined) {
+  const linked = await findSealable(provider.store, lots, lotId);
+  if (linked === undefined) {
     throw new IntercloudError("WRONG_STATE", "conflict", "we have signed no such links, or have given them up");
   }
   await active.run(lotId, "seal", context.signal, async () => {
     try {
-      const body = await receiveWhole(channel, sealBytes(placed));
-      await acceptSeal(provider, placed, message, body, provider.clock.nowMs());
-    } catch (error) {
+      const body = await receiveWhole(channel, sealBytes(linked.lot.statements));
+      await acceptSeal(provider, linked, message, body, provider.clock.nowMs());
+    } finally {
+      // What failed is not burnt: the owner may have sealed it at others (settle-lot.ts).
       lots.end(lotId);
-      await burnLot(provider, lotId, "failed");
-      throw error;
     }
   });
-  lots.end(lotId);
   // Not announced one by one now: that would take longer than all the rest. The DHT hears of them when the node starts the next time.
   await channel.sendMessage({});
   await channel.close();
 }
 
 /** How long the body of the owner's last message is. */
-export function sealBytes({ offered }: LotUnderWay): number {
-  return 2 * offered.statements.items * DIGEST_BYTES;
+export function sealBytes({ items }: LotStatements): number {
+  return 2 * items * DIGEST_BYTES;
 }
 
 /**
@@ -81,30 +80,31 @@ export function sealBytes({ offered }: LotUnderWay): number {
  */
 export async function acceptSeal(
   provider: CustodyProvider,
-  placed: LotUnderWay,
+  linked: SealableLot,
   message: SealLot,
   body: Uint8Array,
   nowMs: number | undefined,
 ): Promise<void> {
   const { lotId, keeping, terms, links, tag, signature } = message;
-  const { items, roster } = placed.offered.statements;
+  const { items } = linked.lot.statements;
+  requireOwnLink(provider, linked, links);
   const digestsFromOwner = body.subarray(0, items * DIGEST_BYTES);
   const digestsKept = body.subarray(items * DIGEST_BYTES);
-  const kept = await keepAll(placed.linked!.lot, { digestsFromOwner, digestsKept, keepingTimeMs: keeping.timeMs });
+  const kept = await keepAll(linked.lot, { digestsFromOwner, digestsKept, keepingTimeMs: keeping.timeMs });
   const closed = await closeAll(kept, {
     ...{ linkSignatures: links, keepingSignature: keeping.signature, closingTerms: terms },
   });
   const { linkSignatures, keepingSignature, closingTerms } = closed;
   const signatures: LotSignatures = {
     ...{ linkSignatures, keepingSignature, closingTerms, closingTag: tag, closingSignature: signature },
-    ...{ tag: placed.tag, requestSignature: placed.signature },
+    ...{ tag: linked.tag, requestSignature: linked.signature },
   };
   requireClosed(closed, signatures, nowMs);
-  requireOwnLink(provider, placed, links, roster);
-  if (placed.sum !== undefined) await requireSameSum(placed.sum, closed);
+  if (linked.sum !== undefined) await requireSameSum(linked.sum, closed);
   await withDeal(provider.store, lotId, async () => {
-    await commitSealed(provider, placed, closed, signatures);
+    await commitSealed(provider, linked, closed, signatures);
     await finishBurn(provider.store, lotId);
+    await removeLotSum(provider.store, lotId);
   });
 }
 
@@ -127,18 +127,18 @@ function requireClosed(closed: ClosedLot, signatures: LotSignatures, nowMs: numb
 
 function requireOwnLink(
   { transport }: CustodyProvider,
-  { linked }: LotUnderWay,
+  { lot, linkSignature }: SealableLot,
   links: readonly Uint8Array[],
-  roster: readonly PeerName[],
 ): void {
+  const { roster } = lot.statements;
   const own = links[roster.indexOf(transport.peer)];
-  if (linked !== undefined && own !== undefined && equalBytes(own, linked.signature)) return;
+  if (links.length === roster.length && own !== undefined && equalBytes(own, linkSignature)) return;
   throw new IntercloudError("WRONG_STATE", "conflict", "we have signed no such links for this lot");
 }
 
 /** Each keeper added up for itself: what was given to us must be what was given to home. */
 async function requireSameSum(
-  { bytes, digestsFromOwner, digestsReceived }: LotSum,
+  { bytes, digestsFromOwner, digestsReceived }: KeptSum,
   { statements, digestsOut, digestsFromOwner: signedFromOwner, digestsKept }: ClosedLot,
 ): Promise<void> {
   const { roster, items, lot } = statements;
@@ -157,7 +157,7 @@ async function requireSameSum(
 /** Each deposit gets small records of its own, with its own seed, correction and ciphertext; the seed that all came from is forgotten. */
 async function commitSealed(
   provider: CustodyProvider,
-  placed: LotUnderWay,
+  linked: SealableLot,
   closed: ClosedLot,
   signatures: LotSignatures,
 ): Promise<void> {
@@ -169,31 +169,44 @@ async function commitSealed(
     throw new IntercloudError("DEAL_USED", "conflict", "the deal of this lot is gone");
   }
   const correction = deal.correction === null ? undefined : await whole(store.bodies.read(deal.correction, 0));
-  await stageLong(provider, closed, correction !== undefined);
+  const indexes: number[] = [];
+  for (const [index, tokenId] of closed.tokenIds.entries()) {
+    if (!(await isKnown(provider, tokenId))) indexes.push(index);
+  }
+  if (correction !== undefined) await stageLong(provider, closed, indexes);
   const changes: Change[] = [];
-  for (const index of closed.tokenIds.keys()) {
-    changes.push(...(await itemChanges(provider, placed, closed, { deal, correction, index })));
+  for (const index of indexes) {
+    changes.push(...(await itemChanges(provider, linked, closed, { deal, correction, index })));
   }
   const { root } = closed.requests;
   await store.commit([
     ...changes,
-    ...lotChanges(closed, placed.digests, signatures),
-    ...burntDealChanges(lotId),
+    ...lotChanges(closed, linked.digests, signatures),
+    ...[...burntDealChanges(lotId), noLinkedLotChange(lotId)],
     auditChange({ kind: "lot", step: "sealed", dealId: lotId, identity, root, items }),
   ]);
   provider.observe({ kind: "sealed", tokenId: root });
 }
 
+/** Others sealed it long ago, and it was repaired here since, or destroyed: what is here is newer. */
+async function isKnown({ store }: CustodyProvider, tokenId: Uint8Array): Promise<boolean> {
+  return (await findDeposit(store, tokenId)) !== undefined || (await loadTombstone(store, tokenId)) !== undefined;
+}
+
 /** Long corrections are files of their own: so that the sweep finds them if we die before their records are there. */
-async function stageLong(provider: CustodyProvider, { statements }: LinkedLot, corrected: boolean): Promise<void> {
+async function stageLong(
+  provider: CustodyProvider,
+  { statements }: LinkedLot,
+  indexes: readonly number[],
+): Promise<void> {
   const { lengths, manifest } = statements.lot;
   const stagedAtMs = provider.clock.nowMs();
-  const staged = [...lengths.entries()]
-    .filter(([, lengthBytes]) => corrected && lengthBytes > MAX_INLINE_BODY_BYTES)
-    .map(([index, lengthBytes]) =>
+  const staged = indexes
+    .filter((index) => lengths[index]! > MAX_INLINE_BODY_BYTES)
+    .map((index) =>
       stagingChange(dealIdInLot(manifest.dealId, index), {
         dealer: manifest.dealer,
-        lengthBytes,
+        lengthBytes: lengths[index]!,
         stagedAtMs,
         digest: null,
       }),
@@ -203,7 +216,7 @@ async function stageLong(provider: CustodyProvider, { statements }: LinkedLot, c
 
 async function itemChanges(
   { store }: CustodyProvider,
-  { sum }: LotUnderWay,
+  { sum }: SealableLot,
   { statements, tokenIds }: ClosedLot,
   {
     deal,

@@ -2,17 +2,19 @@
  * What becomes of a lot when its owner has not come back to seal it here: it may have sealed it at some of us before it died. Whoever has
  * sealed it shows the others with what, and they seal it, too.
  */
-
 import type { CborValue } from "../../../wire/codec.ts";
 import { IntercloudError } from "../../../wire/errors.ts";
 import { parseShape } from "../../../wire/shape.ts";
 import type { Channel, Context, PeerName } from "../../../wire/transport.ts";
 import { piecesOf, receiveWhole } from "../../../wire/whole-body.ts";
-import { CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS } from "../../constants.ts";
+import { abortOn } from "../../abort-on.ts";
+import { CUSTODY_PROTOCOL, LOT_LIFETIME_MS, OPEN_TIMEOUT_MS } from "../../constants.ts";
 import { lotPartShape, lotStatusShape, type SealLot } from "../../lot/lot-messages.ts";
+import type { LotStatements } from "../../lot/lot-statements.ts";
 import type { CustodyProvider } from "../provider.ts";
+import { burnLot } from "./burn-lot.ts";
+import { findLinkedLot, linkedLots, restoreLinkedLot } from "./linked-lot.ts";
 import { findLot } from "./lot-record.ts";
-import type { LotUnderWay } from "./lots-under-way.ts";
 import { acceptSeal, sealBytes } from "./seal-lot.ts";
 
 /** For another provider of the lot. */
@@ -39,35 +41,96 @@ export async function lotStatus(
   await channel.close();
 }
 
-/** Seals it if one of the others did. A provider that does not answer, or shows something else, says nothing. */
-export async function sealAsOthers(provider: CustodyProvider, placed: LotUnderWay): Promise<void> {
-  if (placed.linked === undefined) return;
-  const { roster } = placed.offered.statements;
-  for (const peer of roster.filter((each) => each !== provider.transport.peer)) {
-    try {
-      const found = await sealAt(provider, placed, peer);
-      if (found !== undefined) return await acceptSeal(provider, placed, found.seal, found.body, undefined);
-    } catch (error) {
-      if (!(error instanceof IntercloudError)) throw error;
-    }
+/**
+ * Every lot that we have signed and that nobody has sealed here, once its owner has had its time: what others show is sealed here, too.
+ * When the time of its deal is over, and all others say that they have not sealed it, it is burnt.
+ */
+export async function settleLots(provider: CustodyProvider, signal: AbortSignal): Promise<void> {
+  const { store, clock } = provider;
+  const away = new Set<PeerName>();
+  for (const lotId of await linkedLots(store)) {
+    if (signal.aborted) return;
+    const found = await findLinkedLot(store, lotId);
+    // A younger one is under way.
+    if (found === undefined || clock.nowMs() - found.linkedAtMs <= LOT_LIFETIME_MS) continue;
+    const isSealedNowhere = await sealAsOthers(provider, lotId, away, signal);
+    const isOver = clock.nowMs() > found.statements.lot.manifest.expiresAtMs;
+    if (isOver && isSealedNowhere) await burnLot(provider, lotId, "expired");
   }
 }
 
-async function sealAt(
+/**
+ * Seals a linked lot if one of the others did. A provider that does not answer, or shows something else, says nothing.
+ * @param away who did not answer before, and is not asked again @returns whether all others say that it is not sealed there
+ */
+export async function sealAsOthers(
+  provider: CustodyProvider,
+  lotId: Uint8Array,
+  away: Set<PeerName>,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { store, transport, agreementKeyOf } = provider;
+  const found = await findLinkedLot(store, lotId);
+  if (found === undefined) return false;
+  const { roster } = found.statements;
+  // Who is not of our federation will never answer.
+  const others = roster.filter((peer) => peer !== transport.peer && agreementKeyOf(peer) !== undefined);
+  let unsealed = 0;
+  for (const peer of others.filter((each) => !away.has(each))) {
+    const answer = await ask(provider, peer, found.statements, away, signal);
+    if (answer === "not-sealed") unsealed += 1;
+    else if (answer !== "away" && (await acceptShown(provider, lotId, answer))) return false;
+  }
+  return unsealed === others.length;
+}
+
+interface Shown {
+  readonly seal: SealLot;
+  readonly body: Uint8Array;
+}
+
+async function ask(
   { transport }: CustodyProvider,
-  placed: LotUnderWay,
   peer: PeerName,
-): Promise<{ readonly seal: SealLot; readonly body: Uint8Array } | undefined> {
-  const { dealId: lotId } = placed.offered.statements.lot.manifest;
-  const options = { timeoutMs: OPEN_TIMEOUT_MS };
-  const channel = await transport.open(peer, CUSTODY_PROTOCOL, "lot-status", { lotId }, options);
+  statements: LotStatements,
+  away: Set<PeerName>,
+  signal: AbortSignal,
+): Promise<Shown | "not-sealed" | "away"> {
+  const { dealId: lotId } = statements.lot.manifest;
   try {
-    const { seal } = parseShape(lotStatusShape, await channel.receiveMessage(), "answer about a lot");
-    const body = seal === null ? undefined : await receiveWhole(channel, sealBytes(placed));
-    await channel.close();
-    return seal === null || body === undefined ? undefined : { seal, body };
+    const options = { timeoutMs: OPEN_TIMEOUT_MS, signal };
+    const channel = await transport.open(peer, CUSTODY_PROTOCOL, "lot-status", { lotId }, options);
+    const release = abortOn(signal, channel);
+    try {
+      const { seal } = parseShape(lotStatusShape, await channel.receiveMessage(), "answer about a lot");
+      const body = seal === null ? undefined : await receiveWhole(channel, sealBytes(statements));
+      await channel.close();
+      return seal === null || body === undefined ? "not-sealed" : { seal, body };
+    } catch (error) {
+      channel.abort(error);
+      throw error;
+    } finally {
+      release();
+    }
   } catch (error) {
-    channel.abort(error);
-    throw error;
+    if (!(error instanceof IntercloudError)) throw error;
+    if (error.status === "unreachable" || error.status === "timeout") away.add(peer);
+    return "away";
   }
 }
+
+/** @returns whether it is sealed or gone now. */
+async function acceptShown(provider: CustodyProvider, lotId: Uint8Array, { seal, body }: Shown): Promise<boolean> {
+  const linked = await restoreLinkedLot(provider.store, lotId);
+  if (linked === undefined) return true;
+  try {
+    // Under the id that we asked for, whatever it says.
+    await acceptSeal(provider, linked, { ...seal, lotId }, body, undefined);
+    return true;
+  } catch (error) {
+    if (!(error instanceof IntercloudError) || !NOT_ITS_SEAL.has(error.status)) throw error;
+    return false;
+  }
+}
+
+const NOT_ITS_SEAL: ReadonlySet<string> = new Set(["bad-request", "refused", "expired", "conflict", "integrity"]);
