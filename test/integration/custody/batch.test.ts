@@ -13,7 +13,7 @@ import {
 import { CUSTODY_PROTOCOL, LOT_LIFETIME_MS } from "../../../protocols/custody/constants.ts";
 import { encodeProof, readProof } from "../../../protocols/custody/proof.ts";
 import { ciphertextName, loadDeposit, proofParts } from "../../../protocols/custody/server/deposit-record.ts";
-import { sweepDeposits } from "../../../protocols/custody/server/index.ts";
+import { settleCustody, sweepDeposits } from "../../../protocols/custody/server/index.ts";
 import { loadHeldDeal, sweepDeals } from "../../../protocols/dealing/index.ts";
 import { parseTokenText } from "../../../protocols/tokens/token-text.ts";
 import type { Clock } from "../../../protocols/wire/clock.ts";
@@ -283,6 +283,9 @@ test.each(["place-lot", "link-lot", "seal-lot"])(
     const { custody, store } = world.providers[4]!;
     await sweepDeposits(custody, true);
     await sweepDeals(store, systemClock.nowMs());
+    world.revive(5);
+    // What it has signed it gives up when it hears from the others that the owner has.
+    for (const { custody } of world.providers) await settleCustody(custody, SIGNAL);
     const waits = keysOf(world.providers[4]!).filter((key) => key.startsWith("deal-open/"));
     if (step !== "place-lot") expectNothingKept();
     else expect(waits.length).toBeLessThanOrEqual(1); // a lot that was never bound there waits until it expires

@@ -59,6 +59,11 @@ const FOUND: readonly (readonly [operation: string, crash: string])[] = [
   ]),
   // It is sealed here, the owner gives it up everywhere else, and nobody tells this one.
   ["put a lot", 'after provider 4 does "commit delete deal-open" for the 1. time (restarted at once, retried at once)'],
+  // It is sealed at one only, and the others have forgotten what they had signed when they are started again.
+  [
+    "put a lot",
+    'after user 1 does "send a body on seal-lot to provider 1" for the 1. time (heard out, retried at once)',
+  ],
   // The second move forgot whom the first had not reached.
   [
     "move to 5 4 3",

@@ -8,7 +8,7 @@ import { parseShape } from "../../../wire/shape.ts";
 import type { Channel, Context, PeerName } from "../../../wire/transport.ts";
 import { piecesOf, receiveWhole } from "../../../wire/whole-body.ts";
 import { abortOn } from "../../abort-on.ts";
-import { CUSTODY_PROTOCOL, LOT_LIFETIME_MS, OPEN_TIMEOUT_MS } from "../../constants.ts";
+import { CUSTODY_PROTOCOL, LOT_LIFETIME_MS, LOT_STEP_TIMEOUT_MS, OPEN_TIMEOUT_MS } from "../../constants.ts";
 import { lotPartShape, lotStatusShape, type SealLot } from "../../lot/lot-messages.ts";
 import type { LotStatements } from "../../lot/lot-statements.ts";
 import type { CustodyProvider } from "../provider.ts";
@@ -90,17 +90,21 @@ interface Shown {
 }
 
 async function ask(
-  { transport }: CustodyProvider,
+  { transport, clock }: CustodyProvider,
   peer: PeerName,
   statements: LotStatements,
   away: Set<PeerName>,
   signal: AbortSignal,
 ): Promise<Shown | "not-sealed" | "away"> {
   const { dealId: lotId } = statements.lot.manifest;
+  const late = new AbortController();
+  const tooLate = new IntercloudError("TIMEOUT", "timeout", "a provider took too long to say whether it has a batch");
+  const disarm = clock.after(LOT_STEP_TIMEOUT_MS, () => late.abort(tooLate));
+  const either = AbortSignal.any([signal, late.signal]);
   try {
-    const options = { timeoutMs: OPEN_TIMEOUT_MS, signal };
+    const options = { timeoutMs: OPEN_TIMEOUT_MS, signal: either };
     const channel = await transport.open(peer, CUSTODY_PROTOCOL, "lot-status", { lotId }, options);
-    const release = abortOn(signal, channel);
+    const release = abortOn(either, channel);
     try {
       const { seal } = parseShape(lotStatusShape, await channel.receiveMessage(), "answer about a lot");
       const body = seal === null ? undefined : await receiveWhole(channel, sealBytes(statements));
@@ -116,6 +120,8 @@ async function ask(
     if (!(error instanceof IntercloudError)) throw error;
     if (error.status === "unreachable" || error.status === "timeout") away.add(peer);
     return "away";
+  } finally {
+    disarm();
   }
 }
 
