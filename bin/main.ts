@@ -2,6 +2,7 @@
 /** The process: its streams, its signals and its exit. Everything else is in dispatch.ts. */
 import { readFileSync } from "node:fs";
 import { setSourceMapsSupport } from "node:module";
+import { setFlagsFromString } from "node:v8";
 import { keepCompiledCode } from "./compiled-code.ts";
 
 const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
@@ -11,6 +12,10 @@ if (major < 22 || (major === 22 && minor < 18)) {
   );
   process.exit(1);
 }
+
+// V8 may hang at the end of a process: whoever ends it waits for a helper that compiles, and that one for memory which only the main thread
+// can collect. Seen with Node 26.10: the one in Shutdown of the worker threads, the other in BaselineBatchCompilerJob.
+setFlagsFromString("--no-concurrent-sparkplug");
 
 // In a clone bin/intercloud has seen to it, and nothing is bundled.
 if (!import.meta.url.endsWith(".ts")) {

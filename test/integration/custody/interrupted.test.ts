@@ -141,8 +141,8 @@ for (const route of ["chain", "fanout"] as const) {
 
   test(`a keeper with a slow disk: what is on its way takes longer than a peer waits for a silent one (${route})`, async () => {
     await world.close();
-    world = await fastWorld(5, 2);
-    world.providers[1]!.store.onChunk = () => new Promise((resolve) => setTimeout(resolve, 60));
+    world = await fastWorld(5, 4);
+    world.providers[1]!.store.onChunk = () => new Promise((resolve) => setTimeout(resolve, 20));
     const message = bytesOf(12_000_000, 4);
     const { tokenText } = await world.put(message, { route });
     expect(Buffer.compare(await world.get(tokenText), message)).toBe(0);
