@@ -26,10 +26,10 @@ install_once() {
     owner=$(cat "$lock/pid" 2>/dev/null || true)
     [ -n "$owner" ] || unowned_s=$((unowned_s + 1))
     if [ "$unowned_s" -gt 10 ] || { [ -n "$owner" ] && ! kill -0 "$owner" 2>/dev/null; }; then
-      rm -rf "$lock"
-    else
-      sleep 1
+      # Taken over where it is, by one of those that see it: whoever removed it could remove the one that comes after it.
+      mkdir "$lock/taken-from-${owner:-nobody}" 2>/dev/null && break
     fi
+    sleep 1
     installed && return 0
   done
   echo "$$" >"$lock/pid"
