@@ -26,6 +26,7 @@ import { type AdminServer, startAdminServer } from "../runtime/admin-server.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { systemEntropy } from "../runtime/entropy.ts";
 import { createGarbageCollector } from "../runtime/garbage.ts";
+import { createHeapPolicy } from "../runtime/heap-policy.ts";
 import { createLifecycle, type Lifecycle, type Step } from "../runtime/lifecycle.ts";
 import type { Log } from "../runtime/log.ts";
 import { createMetrics } from "../runtime/metrics.ts";
@@ -242,11 +243,13 @@ export function createNode({ directory, config, keys, log, alsoServe }: NodeOpti
         const counting = unbound.set(createUnbound({ ...dealing, limits: config }));
         const keeper = createDealKeeper({ ...dealing, agreementKey, keystream, unbound: counting });
         const served = { [DEALING_PROTOCOL]: keeper, [CUSTODY_PROTOCOL]: custodyHandlers(custody) };
+        const watched = createHeapPolicy(clock);
         for (const [protocol, handlers] of Object.entries(served)) {
-          await transport.get().serve(protocol, meteredHandlers(protocol, handlers, { ...events, onAnswer }, onError));
+          const metered = meteredHandlers(protocol, handlers, { ...events, onAnswer }, onError);
+          await transport.get().serve(protocol, watched(metered));
         }
         for (const [protocol, handlers] of Object.entries(alsoServe?.(transport.get()) ?? {})) {
-          await transport.get().serve(protocol, handlers);
+          await transport.get().serve(protocol, watched(handlers));
         }
       },
       async stop() {},

@@ -11,6 +11,7 @@ import type { Handlers, PeerName, Transport } from "../protocols/wire/transport.
 import { type AdminServer, type Cause, startAdminServer } from "../runtime/admin-server.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { createGarbageCollector } from "../runtime/garbage.ts";
+import { createHeapPolicy } from "../runtime/heap-policy.ts";
 import { createLifecycle, type Lifecycle, type Step } from "../runtime/lifecycle.ts";
 import type { Log } from "../runtime/log.ts";
 import { createMetrics } from "../runtime/metrics.ts";
@@ -154,9 +155,10 @@ export function createDealer({ config, keys, log, sources = [osSource], alsoServ
             log.debug("deal-ended", { ...outcome });
           },
         });
-        await opened.serve(DEALING_PROTOCOL, server);
+        const watched = createHeapPolicy(systemClock);
+        await opened.serve(DEALING_PROTOCOL, watched(server));
         for (const [protocol, handlers] of Object.entries(alsoServe?.(opened) ?? {})) {
-          await opened.serve(protocol, handlers);
+          await opened.serve(protocol, watched(handlers));
         }
         transport = opened;
         log.info("dealer-ready", { peer, addresses: host.getMultiaddrs().map(String) });
