@@ -44,6 +44,8 @@ interface Waiting {
   readonly changes: readonly SealedChange[];
   readonly events: readonly Uint8Array[];
   readonly lengthBytes: number;
+  /** Whether it adds something, and not only takes away and says so. */
+  readonly stores: boolean;
   readonly done: PromiseWithResolvers<void>;
 }
 
@@ -88,9 +90,10 @@ export function createCommits(options: CommitsOptions): Commits {
     );
   };
 
-  const roomFor = async ({ changes, events }: Waiting) => {
-    if (changes.some(({ sealed }) => sealed !== undefined)) await room.check();
-    else if (events.length > 0) await room.checkForLog();
+  const roomFor = async ({ changes, events, stores }: Waiting) => {
+    const leavesTraces = events.length > 0 || changes.some(({ sealed }) => sealed !== undefined);
+    if (stores) await room.check();
+    else if (leavesTraces) await room.checkForTraces();
   };
 
   const start = (done: PromiseWithResolvers<void>): Promise<void> => {
@@ -188,7 +191,8 @@ export function createCommits(options: CommitsOptions): Commits {
       const recordBytes = sealed.reduce((sum, change) => sum + change.key.length + (change.sealed?.length ?? 0), 0);
       const lengthBytes = events.reduce((sum, event) => sum + event.length, recordBytes);
       const done = Promise.withResolvers<void>();
-      waiting.push({ changes: sealed, events, lengthBytes, done });
+      const stores = changes.some((change) => change.kind === "body" || (change.kind === "put" && !change.isTrace));
+      waiting.push({ changes: sealed, events, lengthBytes, stores, done });
       await start(done);
     },
     async purge() {

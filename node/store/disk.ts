@@ -23,10 +23,10 @@ export interface RoomGuard {
   /** @throws IntercloudError DISK_FULL when less than the reserve is free. `fresh`: ask the system, not the last answer. */
   check(fresh?: boolean): Promise<void>;
   /**
-   * The same for events of the audit log alone: what takes no other room, such as handing out a deposit, goes on a while
-   * longer. @throws IntercloudError DISK_FULL when less than half of the reserve is free.
+   * The same for what adds nothing but events of the audit log and traces of what is removed: handing out deposits, burning and
+   * destroying go on a while longer. @throws IntercloudError DISK_FULL when less than half of the reserve is free.
    */
-  checkForLog(): Promise<void>;
+  checkForTraces(): Promise<void>;
   /** @throws IntercloudError DISK_FULL when LevelDB could not be opened again for want of room. */
   checkForRecovery(): Promise<void>;
 }
@@ -52,7 +52,7 @@ export function createRoomGuard(directory: string, reserveBytes: number): RoomGu
   return {
     freeBytes: () => ask(false),
     check: (fresh = false) => requireFree(reserveBytes, fresh),
-    checkForLog: () => requireFree(reserveBytes / 2, false),
+    checkForTraces: () => requireFree(reserveBytes / 2, false),
     async checkForRecovery() {
       if ((await freeBytesOf(directory)) < RECOVERY_BYTES) throw diskFull(directory);
     },

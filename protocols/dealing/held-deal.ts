@@ -6,7 +6,7 @@ import * as v from "valibot";
 import { MAX_LOT_ITEMS } from "../crypto/statement-signature.ts";
 import { DEAL_ID_BYTES, MAX_PROVIDERS } from "../rounds/constants.ts";
 import { SEED_BYTES, type Share } from "../rounds/share.ts";
-import type { Change, Store } from "../storage/index.ts";
+import { asTrace, type Change, type Store } from "../storage/index.ts";
 import { decodeCanonical, encodeCanonical } from "../wire/codec.ts";
 import { IntercloudError } from "../wire/errors.ts";
 import { boundedBytes, fixedBytes, integer, parseShape, timeMs } from "../wire/shape.ts";
@@ -150,7 +150,7 @@ export function burntDealChanges(dealId: Uint8Array): Change[] {
     boundTo: null,
     expiresAtMs: 0,
   };
-  return [heldDealChange(burnt), openDealChange(dealId)];
+  return [heldDealChange(burnt), openDealChange(dealId)].map(asTrace);
 }
 
 /** Removes what is left of a burnt deal. Does no harm a second time. */

@@ -6,12 +6,22 @@
 import { onceOf } from "../wire/once-of.ts";
 
 export type Change =
-  | { readonly kind: "put"; readonly key: string; readonly value: Uint8Array }
+  | {
+      readonly kind: "put";
+      readonly key: string;
+      readonly value: Uint8Array;
+      /** What stays behind of something that goes, in this commit or before: taken also when the disk is full for everything else. */
+      readonly isTrace?: true;
+    }
   | { readonly kind: "delete"; readonly key: string }
   /** A body of at most MAX_INLINE_BODY_BYTES, in the same commit; replaces an older one. */
   | { readonly kind: "body"; readonly name: string; readonly bytes: Uint8Array }
   /** An event for the audit log, which is never changed or removed. Made by `auditChange` (protocols/audit). */
   | { readonly kind: "append"; readonly event: Uint8Array };
+
+export function asTrace(change: Change): Change {
+  return change.kind === "put" ? { ...change, isTrace: true } : change;
+}
 
 /** What is so short is kept among the records: a file of its own would cost two syncs of the disk more. */
 export const MAX_INLINE_BODY_BYTES = 4 * 1024;

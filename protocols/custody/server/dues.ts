@@ -31,7 +31,7 @@ const PREFIXES: Readonly<Record<DueMethod, string>> = { "change-retire": "change
 export function dueChange(method: DueMethod, word: Uint8Array, peers: readonly PeerName[]): Change {
   const key = PREFIXES[method] + hexOf(digestOf("intercloud/due/v1", word));
   if (peers.length === 0) return { kind: "delete", key };
-  return { kind: "put", key, value: encodeCanonical({ word, peers: [...peers] }) };
+  return { kind: "put", key, value: encodeCanonical({ word, peers: [...peers] }), isTrace: true };
 }
 
 /** Tells everybody who is due once. A peer that does not answer is not asked again this time. */

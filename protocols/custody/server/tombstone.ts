@@ -9,7 +9,7 @@ function tombstoneKey(tokenId: Uint8Array): string {
 }
 
 export function tombstoneChange(tokenId: Uint8Array, destroyed: Destroyed): Change {
-  return { kind: "put", key: tombstoneKey(tokenId), value: encodeDestroyed(destroyed) };
+  return { kind: "put", key: tombstoneKey(tokenId), value: encodeDestroyed(destroyed), isTrace: true };
 }
 
 export async function loadTombstone(store: Store, tokenId: Uint8Array): Promise<CheckedDestroyed | undefined> {

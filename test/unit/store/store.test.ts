@@ -164,6 +164,27 @@ test("below the reserve nothing more is stored, and deleting goes on", async () 
   await store.close();
 });
 
+test("below the reserve what goes may leave a trace, until half of the reserve is gone as well", async () => {
+  const directory = await newFolder();
+  await fill(directory, [[put("a", "1"), put("b", "2")]]);
+  const store = await open(directory);
+  const freeBytes = await store.freeBytes();
+  await store.close();
+  const trace = { ...put("a", "gone"), isTrace: true } as const;
+
+  const tight = await open(directory, { reserveBytes: 1.5 * freeBytes });
+  await expect(tight.commit([put("c", "3")])).rejects.toMatchObject({ code: "DISK_FULL" });
+  await expect(tight.commit([trace, put("c", "3")])).rejects.toMatchObject({ code: "DISK_FULL" });
+  await tight.commit([trace, del("b")]);
+  expect(await contents(tight)).toEqual([["a", "gone"]]);
+  await tight.close();
+
+  const tighter = await open(directory, { reserveBytes: 4 * freeBytes });
+  await expect(tighter.commit([trace])).rejects.toMatchObject({ code: "DISK_FULL" });
+  await tighter.commit([del("a")]);
+  await tighter.close();
+});
+
 test("the folder is for its owner only", async () => {
   const directory = join(await newFolder(), "store");
   await fill(directory, []);
