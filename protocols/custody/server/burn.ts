@@ -68,7 +68,9 @@ export async function abandon(
     const deposit = await findOwn(provider, identity, tokenId, dealId);
     if (deposit !== undefined) {
       const dues =
-        deposit.record.state === "bound" ? [] : [dueChange("abandon", message.request, others(provider, deposit))];
+        deposit.record.state === "bound"
+          ? []
+          : [dueChange("abandon", deposit.terms.tokenId, message.request, others(provider, deposit))];
       await burnDeposit(store, deposit, burntEvent(deposit, "abandoned"), dues);
       provider.observe({ kind: "burnt", tokenId: deposit.terms.tokenId });
     } else if ((await loadHeldDeal(store, dealId))?.state === "dealt") {

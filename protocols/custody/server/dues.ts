@@ -6,7 +6,7 @@ import * as v from "valibot";
 import { digestOf } from "../../crypto/digest.ts";
 import { hexOf } from "../../dealing/held-deal.ts";
 import { MAX_PROVIDERS } from "../../rounds/constants.ts";
-import type { Change } from "../../storage/index.ts";
+import type { Change, Store } from "../../storage/index.ts";
 import { decodeCanonical, encodeCanonical } from "../../wire/codec.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import { boundedBytes, parseShape, text } from "../../wire/shape.ts";
@@ -27,27 +27,65 @@ type Due = v.InferOutput<typeof recordShape>;
 
 const PREFIXES: Readonly<Record<DueMethod, string>> = { "change-retire": "change-due/", abandon: "abandon-due/" };
 
-/** Each word has a record of its own, so a later one takes nothing from an earlier one. */
-export function dueChange(method: DueMethod, word: Uint8Array, peers: readonly PeerName[]): Change {
-  const key = PREFIXES[method] + hexOf(digestOf("intercloud/due/v1", word));
+/** Each word has a record of its own, so a later one takes nothing from an earlier one. @param about the id of the token, or of the deal of a lot */
+export function dueChange(
+  method: DueMethod,
+  about: Uint8Array,
+  word: Uint8Array,
+  peers: readonly PeerName[],
+): DueChange {
+  return dueAt(`${prefixOf(method, about)}${hexOf(digestOf("intercloud/due/v1", word))}`, { word, peers });
+}
+
+type DueChange = Exclude<Change, { kind: "append" | "body" }>;
+
+const prefixOf = (method: DueMethod, about: Uint8Array) => `${PREFIXES[method]}${hexOf(about)}/`;
+
+function dueAt(
+  key: string,
+  { word, peers }: { readonly word: Uint8Array; readonly peers: readonly PeerName[] },
+): DueChange {
   if (peers.length === 0) return { kind: "delete", key };
   return { kind: "put", key, value: encodeCanonical({ word, peers: [...peers] }), isTrace: true };
 }
+
+/**
+ * The word about a generation, in the place of the words about those before it: who has missed one of them is told of the newest, because those that
+ * the deposit went to by an older one may not have it any more, and then nobody can say that they hold it.
+ * @param peers who has to hear this one
+ */
+export async function newestDue(
+  store: Store,
+  tokenId: Uint8Array,
+  word: Uint8Array,
+  peers: readonly PeerName[],
+): Promise<DueChange[]> {
+  const everybody = new Set(peers);
+  const older: DueChange[] = [];
+  for await (const [key, value] of store.entries(prefixOf("change-retire", tokenId))) {
+    for (const peer of readDue(value).peers) everybody.add(peer);
+    older.push({ kind: "delete", key });
+  }
+  if (everybody.size === 0) return [];
+  const due = dueChange("change-retire", tokenId, word, [...everybody]);
+  return [...older.filter(({ key }) => key !== due.key), due];
+}
+
+const readDue = (value: Uint8Array): Due => parseShape(recordShape, decodeCanonical(value), "due");
 
 /** Tells everybody who is due once. A peer that does not answer is not asked again this time. */
 export async function tellDues(provider: CustodyProvider, signal: AbortSignal): Promise<void> {
   const { store } = provider;
   const away = new Set<PeerName>();
   for (const method of ["abandon", "change-retire"] as const) {
-    const dues: Due[] = [];
-    for await (const [, value] of store.entries(PREFIXES[method])) {
-      dues.push(parseShape(recordShape, decodeCanonical(value), "due"));
-    }
-    for (const due of dues) {
+    const dues: (readonly [string, Due])[] = [];
+    for await (const [key, value] of store.entries(PREFIXES[method])) dues.push([key, readDue(value)]);
+    for (const [key, due] of dues) {
       if (signal.aborted) return;
       const confirmed = await tell(provider, method, due, away, signal);
-      const left = due.peers.filter((peer) => !confirmed.has(peer));
-      if (confirmed.size > 0) await store.commit([dueChange(method, due.word, left)]);
+      // A newer word may have taken its place meanwhile.
+      if (confirmed.size === 0 || (await store.get(key)) === undefined) continue;
+      await store.commit([dueAt(key, { ...due, peers: due.peers.filter((peer) => !confirmed.has(peer)) })]);
     }
   }
 }

@@ -86,6 +86,33 @@ test("a provider that missed a change has a part in the next one all the same", 
   await readWith(4, tokenText);
 });
 
+test.each([
+  ["refreshed", [] as readonly number[]],
+  ["moved on", [1, 3]],
+])(
+  "a provider that was away while a deposit went away from it, and was then %s, loses its old share",
+  async (_, next) => {
+    const to = (numbers: readonly number[]) => ({
+      destination: {
+        ...{ providers: 2, threshold: 2, copies: 2 },
+        candidates: numbers.map((number) => provider(number).peer),
+      },
+    });
+    const { tokenText } = await world.put(MESSAGE);
+    world.kill(4);
+    await world.change(tokenText, to([5, 2]));
+    await world.change(tokenText, next.length > 0 ? to(next) : {});
+    world.revive(4);
+    expect(await generationAt(provider(4), tokenText)).toBe(0);
+    for (const { custody } of world.providers) await settleCustody(custody, signal());
+    expect(await generationAt(provider(4), tokenText)).toBeUndefined();
+    for (const { store } of world.providers) {
+      expect([...store.records.keys()].filter((key) => key.startsWith("change-due/"))).toEqual([]);
+    }
+    expect(Buffer.compare(await world.get(tokenText), MESSAGE)).toBe(0);
+  },
+);
+
 test("what a provider promised to hold it holds beyond the time of its deal, as long as somebody may have completed it", async () => {
   const { tokenText } = await world.put(MESSAGE);
   const dying = mute((_, method) => method === "change-retire" || method === "change-drop");

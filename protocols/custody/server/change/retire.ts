@@ -30,7 +30,7 @@ import {
   proofParts,
   type StoredDeposit,
 } from "../deposit-record.ts";
-import { dueChange } from "../dues.ts";
+import { newestDue } from "../dues.ts";
 import { newerGrants } from "../grant-record.ts";
 import type { CustodyProvider } from "../provider.ts";
 import { before, changeRecordChange, findChange, namesOf, noChangeChange, type StoredChange } from "./change-record.ts";
@@ -76,7 +76,11 @@ export async function complete(provider: CustodyProvider, proof: Uint8Array, { c
     const keeps = keepersOf(change.next).includes(provider.transport.peer);
     const changes = stays
       ? await joining(provider, proof, change, deposit)
-      : [...(await leaving(provider, deposit!)), auditChange({ kind: "left", ...namesOf(change) })];
+      : [
+          ...(await leaving(provider, deposit!)),
+          ...(await newestDue(provider.store, change.tokenId, proof, [])),
+          auditChange({ kind: "left", ...namesOf(change) }),
+        ];
     if (deposit === undefined) await provider.store.commit(changes);
     else await leaveOld(provider, deposit, changes, keeps);
     provider.observe({ kind: stays ? "changed" : "moved-away", tokenId: change.tokenId });
@@ -170,7 +174,7 @@ async function joining(
     ownerIndexChange(terms, storedBytes),
     noChangeChange(change.tokenId),
     ...(await newerGrants(provider.store, change.tokenId, stored.record.grants)),
-    ...(others.length > 0 ? [dueChange("change-retire", proof, others)] : []),
+    ...(await newestDue(provider.store, change.tokenId, proof, others)),
   ];
 }
 

@@ -104,7 +104,7 @@ export async function abandonLot(
   const { roster = [], owner } = (await statementsOf(provider, lots, lotId)) ?? {};
   const others = roster.filter((peer) => peer !== provider.transport.peer);
   const known = others.filter((peer) => provider.agreementKeyOf(peer) !== undefined);
-  const due = dueChange("abandon", request, known);
+  const due = dueChange("abandon", lotId, request, known);
   if (owner !== undefined && owner !== identity) {
     throw new IntercloudError("NOT_THE_OWNER", "refused", "only the owner can give up its deposits");
   }
