@@ -245,9 +245,9 @@ export const retiredShape = v.strictObject({ retired: boundedBytes(MAX_HOLDING_B
 /** Content of the owner's signed request to give a change up. */
 /** Null: whatever is under way. */
 export const dropContentShape = v.strictObject({ tokenId, change: v.nullable(fixedBytes(DIGEST_BYTES)) });
-/** What has become of a change here. `proof` when it was completed. */
+/** What has become of a change here. `proof` when it was completed; `destroyed` when the deposit was, whatever its generation. */
 export const changeStatusShape = v.strictObject({ tokenId, change: fixedBytes(DIGEST_BYTES) });
 export const changeStatusAnswerShape = v.strictObject({
-  state: v.picklist(["unknown", "prepared", "active", "completed"]),
+  state: v.picklist(["unknown", "prepared", "active", "completed", "destroyed"]),
   proof: v.nullable(boundedBytes(MAX_CHANGE_PROOF_BYTES)),
 });

@@ -113,6 +113,27 @@ test.each([
   },
 );
 
+test("a provider that was away while a deposit went away from it, and was then destroyed, hears of that, however late", async () => {
+  const destination = {
+    providers: 2,
+    threshold: 2,
+    copies: 2,
+    candidates: [5, 2].map((number) => provider(number).peer),
+  };
+  const { tokenText } = await world.put(MESSAGE);
+  world.kill(4);
+  await world.change(tokenText, { destination });
+  await destroy(world.user, parseTokenText(tokenText), signal());
+  world.revive(4);
+  skewMs = 24 * 60 * 60_000;
+  expect(await generationAt(provider(4), tokenText)).toBe(0);
+  for (const { custody } of world.providers) await settleCustody(custody, signal());
+  expect(await generationAt(provider(4), tokenText)).toBeUndefined();
+  for (const { store } of world.providers) {
+    expect([...store.records.keys()].filter((key) => /^change-due\//.test(key))).toEqual([]);
+  }
+});
+
 test("what a provider promised to hold it holds beyond the time of its deal, as long as somebody may have completed it", async () => {
   const { tokenText } = await world.put(MESSAGE);
   const dying = mute((_, method) => method === "change-retire" || method === "change-drop");

@@ -13,6 +13,7 @@ import { changeStatusAnswerShape, changeStatusShape, dropContentShape, requestSh
 import type { ActiveDeposits } from "../active.ts";
 import { findDeposit } from "../deposit-record.ts";
 import type { CustodyProvider } from "../provider.ts";
+import { loadTombstone } from "../tombstone.ts";
 import { before, changesUnderWay, dropChange, findChange, type StoredChange } from "./change-record.ts";
 import { complete } from "./retire.ts";
 
@@ -48,6 +49,7 @@ async function stateOf(provider: CustodyProvider, tokenId: Uint8Array, digest: U
   if (proof !== null && equalBytes(readChangeProof(proof).change.digest, digest)) {
     return { state: "completed", proof } as const;
   }
+  if ((await loadTombstone(provider.store, tokenId)) !== undefined) return { state: "destroyed", proof: null } as const;
   const found = await findChange(provider.store, tokenId);
   const ours = found !== undefined && equalBytes(found.change.digest, digest);
   return { state: ours ? found.record.state : "unknown", proof: null } as const;

@@ -95,7 +95,8 @@ async function isToLeave({ store, transport }: CustodyProvider, { tokenId, next 
 }
 
 /**
- * Before a share goes that will never come back: as many as can read the deposit must say that they hold it where it went. Somebody who
+ * Before a share goes that will never come back: as many as can read the deposit must say that they hold it where it went, or that it was
+ * destroyed there. Somebody who
  * kept the owner's last word back until the others had given the new generation up shows us the truth, and too late.
  */
 async function requireHeld(provider: CustodyProvider, { tokenId, digest, next }: ChangeTerms): Promise<void> {
@@ -107,7 +108,8 @@ async function requireHeld(provider: CustodyProvider, { tokenId, digest, next }:
       const body = { tokenId, change: digest };
       const answer = await provider.transport.ask(peer, CUSTODY_PROTOCOL, "change-status", body, options);
       const { state } = parseShape(changeStatusAnswerShape, answer, "answer about a change");
-      if (state === "active" || state === "completed") holding += 1;
+      // What its owner has destroyed nobody needs to hold.
+      if (state === "active" || state === "completed" || state === "destroyed") holding += 1;
       if (holding >= next.manifest.threshold) enough.resolve();
     } catch {
       // who does not answer does not count
