@@ -4,7 +4,7 @@
  * in the fanout route all providers can sign at once; the chain counts only when every signature is there and right.
  */
 import * as v from "valibot";
-import { DIGEST_BYTES, digestOf } from "../crypto/digest.ts";
+import { DIGEST_BYTES, digestOf, equalBytes } from "../crypto/digest.ts";
 import { publicKeyOfPeer } from "../crypto/peer-name.ts";
 import type { Signer } from "../crypto/signing.ts";
 import { statementSignatureShape, verifyStatement } from "../crypto/statement-signature.ts";
@@ -90,6 +90,16 @@ export function readLink(bytes: Uint8Array): SignedStatement<Link> {
 export function readKeeping(bytes: Uint8Array): SignedStatement<Keeping> {
   const decodeKeeping = (body: Uint8Array) => parseShape(keepingShape, decodeCanonical(body), "keeping");
   return readSigned(bytes, KEEPING_DOMAIN, decodeKeeping, (keeping) => keeping.peer);
+}
+
+/** Whether this is that very statement, signed by the provider that it names. */
+export function isLinkOf(statement: Uint8Array, bytes: Uint8Array): boolean {
+  try {
+    const { digest, signatureValid } = readLink(bytes);
+    return signatureValid && equalBytes(digest, statementDigest(statement));
+  } catch {
+    return false;
+  }
 }
 
 function readSigned<T>(

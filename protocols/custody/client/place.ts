@@ -7,9 +7,10 @@ import type { FreshDeal } from "../../dealing/client.ts";
 import { coefficientOf, type Route } from "../../rounds/descriptor.ts";
 import { layer } from "../../rounds/layer.ts";
 import { whole } from "../../rounds/whole.ts";
-import { statementDigest } from "../../tokens/link.ts";
+import { isLinkOf, statementDigest } from "../../tokens/link.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
+import type { PeerName } from "../../wire/transport.ts";
 import { MAX_SHORT_BYTES, SEAL_TIMEOUT_MS } from "../constants.ts";
 import { type DepositTerms, keepers } from "../deposit-terms.ts";
 import { fanoutStatements } from "../fanout-statements.ts";
@@ -75,6 +76,7 @@ export async function place(
       { timeoutMs: SEAL_TIMEOUT_MS, signal: either },
     );
     const answers = roster.map((peer) => parseShape(linkAnswerShape, linked.get(peer), "link"));
+    requireLinks(user, roster, statements, answers);
     const [home] = answers;
     if (!home?.keeping) {
       const text = "home does not say what it keeps";
@@ -87,4 +89,18 @@ export async function place(
     const digestFromOwner = bodyDigest(masked);
     return { links, keeping: home.keeping, boxes, digestFromOwner, checking, fingerprints, received };
   };
+}
+
+/** Who signed something else is at fault; the chain alone would break at the one after it. */
+function requireLinks(
+  { directory }: CustodyUser,
+  roster: readonly PeerName[],
+  statements: readonly Uint8Array[],
+  answers: readonly { readonly link: Uint8Array }[],
+): void {
+  const peers = roster.filter((_, i) => !isLinkOf(statements[i]!, answers[i]!.link));
+  if (peers.length === 0) return;
+  const names = peers.map((peer) => directory.nameOf(peer)).join(", ");
+  const text = `${names} did not sign the statement that it was asked to; nothing was kept`;
+  throw new IntercloudError("CHAIN_BROKEN", "integrity", text, { peers });
 }

@@ -6,10 +6,11 @@ import { pipe } from "it-pipe";
 import { digestTap } from "../../crypto/block-digest.ts";
 import { sum } from "../../rounds/sum.ts";
 import { zeros } from "../../rounds/zeros.ts";
+import { isLinkOf } from "../../tokens/link.ts";
 import type { CborValue } from "../../wire/codec.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
-import type { Channel, Context } from "../../wire/transport.ts";
+import type { Channel, Context, PeerName } from "../../wire/transport.ts";
 import { abortOn } from "../abort-on.ts";
 import { CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS } from "../constants.ts";
 import type { DepositTerms } from "../deposit-terms.ts";
@@ -103,8 +104,12 @@ async function signAll(
   const ownLink = await signOwnLink(provider, terms, statements[0]!);
   const otherLinks = await Promise.all(
     parts.map(async (part, i) => {
-      await part.sendMessage({ statement: statements[i + 1]! });
-      return parseShape(linkShape, await part.receiveMessage(), "link").link;
+      const statement = statements[i + 1]!;
+      await part.sendMessage({ statement });
+      const { link } = parseShape(linkShape, await part.receiveMessage(), "link");
+      // the other keepers would take a chain that breaks for ours
+      if (!isLinkOf(statement, link)) throw wrongLink(part.peer);
+      return link;
     }),
   );
   return [ownLink, ...otherLinks];
@@ -132,6 +137,11 @@ export async function part(
     requireTrue(provider, terms, statement, sent.digest, terms.token.home);
     await channel.sendMessage({ link: await signOwnLink(provider, terms, statement) });
   });
+}
+
+function wrongLink(peer: PeerName): IntercloudError {
+  const text = "a provider did not sign the statement that it was asked to";
+  return new IntercloudError("CHAIN_BROKEN", "integrity", text, { peers: [peer] });
 }
 
 function notYourStep(): IntercloudError {

@@ -7,7 +7,7 @@ import { ciphertextName, depositChange, loadDeposit } from "../../../protocols/c
 import { simdKernel } from "../../../protocols/field/index.ts";
 import { fingerprintOf } from "../../../protocols/rounds/fingerprint.ts";
 import { EMPTY_DIGEST } from "../../../protocols/tokens/chain.ts";
-import { encodeLink } from "../../../protocols/tokens/link.ts";
+import { encodeLink, readLink, signLink } from "../../../protocols/tokens/link.ts";
 import { layeredBytes } from "../../../protocols/tokens/message.ts";
 import { encodeToken } from "../../../protocols/tokens/token.ts";
 import { parseTokenText } from "../../../protocols/tokens/token-text.ts";
@@ -131,6 +131,42 @@ test("home cannot have a provider sign what it did not do", async () => {
   await expect(world.put(MESSAGE, { route: "fanout" })).rejects.toMatchObject({ status: "integrity" });
   expect(asked).toEqual(["integrity"]);
 });
+
+test.each([
+  ["short", 1_000],
+  ["long", 300_000],
+])(
+  "a provider that signs another link than it was asked to, in a %s fanout, is named: not home, and not the one after it",
+  async (_, lengthBytes) => {
+    const { signer, peer } = world.providers[3]!;
+    const relinked = (link: Uint8Array) =>
+      signLink(encodeLink({ ...readLink(link).statement, digestOut: entropy(32) }), signer);
+    await turnInto(world, 4, {
+      handlers: (honest) => ({
+        asks: {
+          ...honest.asks,
+          async link(body, context) {
+            const answer = (await honest.asks!["link"]!(body, context)) as { readonly link: Uint8Array };
+            return { ...answer, link: relinked(answer.link) };
+          },
+        },
+        channels: {
+          ...honest.channels,
+          async part(channel, header, context) {
+            const sendMessage: Channel["sendMessage"] = async (message) => {
+              const { link } = message as { readonly link: Uint8Array };
+              await channel.sendMessage({ link: relinked(link) });
+            };
+            await honest.channels!["part"]!({ ...channel, sendMessage }, header, context);
+          },
+        },
+      }),
+    });
+    await expect(world.put(bytesOf(lengthBytes, 45), { route: "fanout" })).rejects.toMatchObject({
+      ...{ status: "integrity", details: { peers: [peer] } },
+    });
+  },
+);
 
 test("a dealer whose shares are not on one polynomial, with a provider that covers it up: it is named, and the other shares give the message", async () => {
   await world.close();
