@@ -8,6 +8,7 @@ import { checkKeptRequest } from "../../identity/request.ts";
 import { NONCE_BYTES } from "../../rounds/constants.ts";
 import { encodeProviderRound } from "../../rounds/provider-round.ts";
 import { formatTokenText, type TokenText } from "../../tokens/token-text.ts";
+import type { CborValue } from "../../wire/codec.ts";
 import { IntercloudError, type Status } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
 import type { PeerName } from "../../wire/transport.ts";
@@ -285,7 +286,7 @@ async function activateAll(
   });
 }
 
-/** From the first answer on, the change is done. @throws IntercloudError CHANGE_UNKNOWN when nobody answered. */
+/** From the first good answer on, the change is done. @throws IntercloudError CHANGE_UNKNOWN when nobody answered. */
 async function retireAll(
   user: CustodyUser,
   proof: Uint8Array,
@@ -296,17 +297,29 @@ async function retireAll(
   const peers = [...new Set([...change.next.roster, ...before])];
   const options = { timeoutMs: SEAL_TIMEOUT_MS, signal };
   const { answers, failures } = await askAll(user, peers, "change-retire", { proof }, options);
-  if (answers.size === 0) {
+  const retired: Uint8Array[] = [];
+  const missing = failures.map(({ peer }) => peer);
+  for (const [peer, answer] of answers) {
+    const statement = readRetired(peer, answer, change);
+    if (statement === undefined) missing.push(peer);
+    else retired.push(statement);
+  }
+  if (retired.length === 0) {
     const message =
       "nobody answered when the change was to be closed, so it may be done or not; nothing is lost, run the command again";
     throw new IntercloudError("CHANGE_UNKNOWN", "unreachable", message, { peers }, failures[0]?.error);
   }
-  const retired = [...answers.values()].map((answer) => {
-    const statement = parseShape(retiredShape, answer, "retired").retired;
-    readStatement(statement, "retired", change.digest);
-    return statement;
-  });
-  return { retired, missing: failures.map(({ peer }) => peer) };
+  return { retired, missing };
+}
+
+/** Undefined when it is not what the provider should say: then it has not said it, and the others go on telling it. */
+function readRetired(peer: PeerName, answer: CborValue, change: ChangeTerms): Uint8Array | undefined {
+  try {
+    const { retired } = parseShape(retiredShape, answer, "retired");
+    return readStatement(retired, "retired", change.digest).peer === peer ? retired : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Somebody has completed an earlier change that others have not heard of: they are told now. */

@@ -2,10 +2,13 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { readChangeProof } from "../../../protocols/custody/change/change-proof.ts";
 import type { ChangeOptions } from "../../../protocols/custody/client/index.ts";
+import { CUSTODY_PROTOCOL } from "../../../protocols/custody/constants.ts";
 import { ciphertextName, findDeposit } from "../../../protocols/custody/server/deposit-record.ts";
 import { loadHeldDeal } from "../../../protocols/dealing/index.ts";
 import { parseTokenText } from "../../../protocols/tokens/token-text.ts";
+import type { CborValue } from "../../../protocols/wire/codec.ts";
 import type { IntercloudError } from "../../../protocols/wire/errors.ts";
+import type { Transport } from "../../../protocols/wire/transport.ts";
 import { bytesOf, errorOf } from "../../support/bytes.ts";
 import { createWorld, type World } from "../../support/custody-world.ts";
 import { turnInto, wrongLayer } from "../../support/turn-into.ts";
@@ -70,6 +73,38 @@ describe("refresh", () => {
       expect(await world.get(tokenText)).toEqual(MESSAGE);
     },
   );
+
+  it("is done when one of them answers nonsense to the owner's last word, or with another's statement", async () => {
+    world = await createWorld({ providers: 4 });
+    const { tokenText } = await world.put(MESSAGE);
+    const [first, , third] = world.providers;
+    let generation = 0;
+    const answers: ((body: CborValue, transport: Transport) => Promise<CborValue>)[] = [
+      async () => ({ nonsense: 1 }),
+      async () => new Uint8Array(30),
+      async () => ({ retired: new Uint8Array(100) }),
+      (body, transport) => transport.ask(first!.peer, CUSTODY_PROTOCOL, "change-retire", body, { timeoutMs: 5_000 }),
+    ];
+    for (const answer of answers) {
+      await turnInto(world, 3, {
+        handlers: (honest, transport) => ({
+          ...honest,
+          asks: {
+            ...honest.asks,
+            async "change-retire"(body, context) {
+              await honest.asks!["change-retire"]!(body, context);
+              return await answer(body, transport);
+            },
+          },
+        }),
+      });
+      generation += 1;
+      const changed = await world.change(tokenText);
+      expect(changed).toMatchObject({ missing: [third!.peer], placement: { generation } });
+      expect(changed.retired).toHaveLength(3);
+      expect(await world.get(tokenText)).toEqual(MESSAGE);
+    }
+  });
 
   it("keeps the user's new share of Protocol 2 before the old one is given up", async () => {
     world = await createWorld({ providers: 4 });
