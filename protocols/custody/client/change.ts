@@ -6,7 +6,7 @@
 import type { FreshDeal } from "../../dealing/client.ts";
 import { checkKeptRequest } from "../../identity/request.ts";
 import { NONCE_BYTES } from "../../rounds/constants.ts";
-import { encodeProviderRound } from "../../rounds/provider-round.ts";
+import { encodeProviderRound, roundPeers } from "../../rounds/provider-round.ts";
 import { formatTokenText, type TokenText } from "../../tokens/token-text.ts";
 import type { CborValue } from "../../wire/codec.ts";
 import { IntercloudError, type Status } from "../../wire/errors.ts";
@@ -194,7 +194,7 @@ async function runChange(
     requireBoxes(token, next.manifest, boxes);
     ownShares.push(...(await openCheckedBoxes(user, placement, boxes)));
   }
-  await checkGeneration(user, { token, tokenId, placement }, ownShares, signal);
+  await checkGeneration(user, { token, tokenId, placement }, roundPeers(change.round), ownShares, signal);
   for (const { seed } of ownShares) seed.fill(0);
   options.onPhase?.("closing");
   const content = { change: change.digest, holdings: holdingsDigest(keeping, holdings) };

@@ -1,5 +1,6 @@
 /** Reads a new generation back before the old one is given up: every provider's share has a part in a read that gives the right bytes. */
 import { IntercloudError } from "../../wire/errors.ts";
+import type { PeerName } from "../../wire/transport.ts";
 import { keepersOf, type Placement } from "../placement.ts";
 import type { SeedShare } from "../share-boxes.ts";
 import { checkedMessage, WrongBytes } from "./checked-blocks.ts";
@@ -7,10 +8,14 @@ import type { ReadyProvider } from "./ready-survey.ts";
 import { type Located, openRound } from "./round.ts";
 import type { CustodyUser } from "./user.ts";
 
-/** @throws IntercloudError BAD_GENERATION that names those who took part in the read that went wrong; RoundFailure. */
+/**
+ * @param makers who gave parts of what the new ciphertext is made of
+ * @throws IntercloudError BAD_GENERATION that names all who may have spoilt it; RoundFailure.
+ */
 export async function checkGeneration(
   user: CustodyUser,
   located: Located,
+  makers: readonly PeerName[],
   ownShares: readonly SeedShare[],
   signal: AbortSignal,
 ): Promise<void> {
@@ -21,7 +26,11 @@ export async function checkGeneration(
       const blocks = checkedMessage(located.token).blocks(openRound(user, located, plan, signal).bytes);
       for await (const pieces of blocks) for (const piece of pieces) piece.fill(0);
     } catch (error) {
-      if (error instanceof WrongBytes) throw badGeneration(user, members, error);
+      if (error instanceof WrongBytes) {
+        const { roster, manifest } = located.placement;
+        const readers = members.map(({ peer }) => peer);
+        throw badGeneration(user, [...new Set([roster[0]!, ...makers, ...readers, manifest.dealer])], error);
+      }
       throw error;
     }
   }
@@ -54,11 +63,10 @@ export function readsThatCover({ roster, copies, ...rest }: Placement, count: nu
   return reads;
 }
 
-function badGeneration(user: CustodyUser, members: readonly ReadyProvider[], cause: unknown): IntercloudError {
-  const peers = members.map(({ peer }) => peer);
+function badGeneration(user: CustodyUser, peers: readonly PeerName[], cause: unknown): IntercloudError {
   const names = peers.map((peer) => user.directory.nameOf(peer)).join(", ");
   const message =
-    `what was made does not read back right (${names}); the deposit stays as it was. ` +
-    "One of the providers, or the dealer, did not do what it should; try again with others";
+    "what was made does not read back right; the deposit stays as it was. " +
+    `One of ${names} did not do what it should; try again with others`;
   return new IntercloudError("BAD_GENERATION", "integrity", message, { peers }, cause);
 }

@@ -164,6 +164,17 @@ describe("move", () => {
     await expect(world.get(tokenText)).rejects.toMatchObject({ code: "NOT_ENOUGH_PROVIDERS" });
   });
 
+  it("that does not read back right names who gave a part and goes away, too", async () => {
+    world = await createWorld({ providers: 5 });
+    const { tokenText } = await world.put(MESSAGE, { providers: 2, threshold: 2, copies: 2 });
+    await turnInto(world, 1, wrongLayer(1));
+    const destination = { providers: 3, threshold: 2, copies: 2, candidates: candidates(3, 4, 5) };
+    const error = (await errorOf(world.change(tokenText, { destination }))) as IntercloudError;
+    expect(error).toMatchObject({ code: "BAD_GENERATION", status: "integrity" });
+    expect(error.details.peers).toContain(world.providers[0]!.peer);
+    expect(error.details.peers).toContain(world.dealer);
+  });
+
   it("back and forth, with providers that were there before", async () => {
     world = await createWorld({ providers: 5 });
     const { tokenText } = await world.put(MESSAGE, { providers: 3, threshold: 2 });
