@@ -3,7 +3,7 @@ import * as v from "valibot";
 import { SIGNATURE_BYTES } from "../crypto/signing.ts";
 import { exactReader } from "../rounds/exact-reader.ts";
 import type { AnswerBlock } from "../tokens/answer.ts";
-import { fixedBytes, parseShape } from "../wire/shape.ts";
+import { fixedBytes, parseShape, readAnswer } from "../wire/shape.ts";
 import type { Channel } from "../wire/transport.ts";
 
 const signatureShape = v.strictObject({ signature: fixedBytes(SIGNATURE_BYTES) });
@@ -52,7 +52,7 @@ export async function* receiveAnswer(channel: Channel, blocks: Iterable<AnswerBl
       bytes.set(piece, filled);
       filled += piece.length;
     }
-    const { signature } = parseShape(signatureShape, await channel.receiveMessage(), "signature on an answer");
+    const { signature } = await receiveSignature(channel);
     yield { ...block, bytes, digest: body.summary().digest, signature };
   }
 }
@@ -61,6 +61,11 @@ export async function* receiveAnswer(channel: Channel, blocks: Iterable<AnswerBl
 export async function* receiveAnswerBytes(channel: Channel, blocks: Iterable<AnswerBlock>): AsyncIterable<Uint8Array> {
   for (const { lengthBytes } of blocks) {
     yield* channel.receiveBody({ lengthBytes });
-    parseShape(signatureShape, await channel.receiveMessage(), "signature on an answer");
+    await receiveSignature(channel);
   }
+}
+
+async function receiveSignature(channel: Channel) {
+  const said = await channel.receiveMessage();
+  return readAnswer(channel.peer, "retrieve", () => parseShape(signatureShape, said, "signature on an answer"));
 }

@@ -30,6 +30,22 @@ export const text = (maxLength: number) => v.pipe(v.string(), v.minLength(1), v.
 /** Milliseconds since 1970. The bound keeps sums of times exact. */
 export const timeMs = integer(0, 2 ** 50);
 
+/**
+ * Reads what a peer has answered. What it makes of nonsense is no mistake of whoever asked, but a failure of the peer.
+ * @throws IntercloudError BAD_ANSWER that names the peer, or what `read` throws if that does.
+ */
+export function readAnswer<T>(peer: string, method: string, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    const isLie = cause instanceof IntercloudError && cause.status === "integrity";
+    if (isLie && cause.details.peers?.includes(peer)) throw cause;
+    const status = isLie ? "integrity" : "unreachable";
+    const text = `${peer} answered "${method}" with something that is not what it should be; is its version right?`;
+    throw new IntercloudError("BAD_ANSWER", status, text, { peers: [peer] }, cause);
+  }
+}
+
 /** @throws IntercloudError BAD_MESSAGE that names the field, never its value. */
 export function parseShape<const S extends v.GenericSchema>(schema: S, value: unknown, what: string): v.InferOutput<S> {
   const result = v.safeParse(schema, value);

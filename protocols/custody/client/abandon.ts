@@ -1,7 +1,7 @@
 import type { PeerName } from "../../wire/transport.ts";
 import { ASK_TIMEOUT_MS } from "../constants.ts";
 import { readProof } from "../proof.ts";
-import { askAll } from "./ask-all.ts";
+import { askAll, unread } from "./ask-all.ts";
 import { type CustodyUser, signedRequest } from "./user.ts";
 
 /**
@@ -15,7 +15,7 @@ export async function abandon(
   tokenId: Uint8Array | null,
 ): Promise<void> {
   const request = signedRequest(user, "destroy", { tokenId, dealId });
-  await askAll(user, peers, "abandon", { request }, { timeoutMs: ASK_TIMEOUT_MS });
+  await askAll(user, peers, "abandon", { request }, { timeoutMs: ASK_TIMEOUT_MS }, unread);
 }
 
 /** A deposit that was just made, as its proof has it. */

@@ -8,9 +8,8 @@ import { checkKeptRequest } from "../../identity/request.ts";
 import { NONCE_BYTES } from "../../rounds/constants.ts";
 import { encodeProviderRound, roundPeers } from "../../rounds/provider-round.ts";
 import { formatTokenText, type TokenText } from "../../tokens/token-text.ts";
-import type { CborValue } from "../../wire/codec.ts";
 import { IntercloudError, type Status } from "../../wire/errors.ts";
-import { parseShape } from "../../wire/shape.ts";
+import { parseShape, readAnswer } from "../../wire/shape.ts";
 import type { PeerName } from "../../wire/transport.ts";
 import { abortOn } from "../abort-on.ts";
 import {
@@ -37,7 +36,7 @@ import { type Placement, placementDigest } from "../placement.ts";
 import { requireBoxes, type SeedShare } from "../share-boxes.ts";
 import { receiveChain } from "../waiting-chain.ts";
 import { abandon } from "./abandon.ts";
-import { askAll } from "./ask-all.ts";
+import { askAll, unread } from "./ask-all.ts";
 import { checkGeneration } from "./check-generation.ts";
 import { fastestMembers, isEnough } from "./choose-members.ts";
 import { chooseProviders } from "./choose-providers.ts";
@@ -240,14 +239,14 @@ async function prepareAll(
   const { roster } = change.next;
   const options = { timeoutMs: ASK_TIMEOUT_MS, signal };
   const body = { request, proof: found.bytes, grants };
-  const first = await askAll(user, roster, "change-prepare", body, options);
+  const first = await askAll(user, roster, "change-prepare", body, options, unread);
   const taken = first.failures.filter(({ error }) => statusOf(error) === "conflict").map(({ peer }) => peer);
   const others = first.failures.filter(({ error }) => statusOf(error) !== "conflict");
   if (others.length > 0) throw askFailure(user, roster, others);
   if (taken.length === 0) return;
   const drop = signedRequest(user, "change", { tokenId: change.tokenId, change: null });
-  await askAll(user, taken, "change-drop", { request: drop }, options);
-  const again = await askAll(user, taken, "change-prepare", body, options);
+  await askAll(user, taken, "change-drop", { request: drop }, options, unread);
+  const again = await askAll(user, taken, "change-prepare", body, options, unread);
   if (again.failures.length > 0) throw askFailure(user, roster, again.failures);
 }
 
@@ -256,7 +255,8 @@ async function transfer(user: CustodyUser, request: Uint8Array, home: PeerName, 
   const channel = await user.transport.open(home, CUSTODY_PROTOCOL, "change-transfer", { request }, openOptions);
   const release = abortOn(signal, channel);
   try {
-    const { keeping } = parseShape(changeKeepingShape, await receiveChain(channel), "keeping");
+    const answer = await receiveChain(channel);
+    const { keeping } = readAnswer(home, "change-transfer", () => parseShape(changeKeepingShape, answer, "keeping"));
     await channel.close();
     return keeping;
   } catch (error) {
@@ -277,13 +277,14 @@ async function activateAll(
 ): Promise<Uint8Array[]> {
   const { roster } = change.next;
   const options = { timeoutMs: SEAL_TIMEOUT_MS, signal };
-  const { answers, failures } = await askAll(user, roster, "change-activate", { request, keeping }, options);
-  if (failures.length > 0) throw askFailure(user, roster, failures);
-  return roster.map((peer) => {
-    const { holding } = parseShape(holdingShape, answers.get(peer) ?? null, "holding");
-    readStatement(holding, "holding", change.digest);
+  const body = { request, keeping };
+  const { answers, failures } = await askAll(user, roster, "change-activate", body, options, (answer, peer) => {
+    const { holding } = parseShape(holdingShape, answer, "holding");
+    readStatement(holding, "holding", change.digest, peer);
     return holding;
   });
+  if (failures.length > 0) throw askFailure(user, roster, failures);
+  return roster.map((peer) => answers.get(peer)!);
 }
 
 /** From the first good answer on, the change is done. @throws IntercloudError CHANGE_UNKNOWN when nobody answered. */
@@ -296,30 +297,17 @@ async function retireAll(
 ): Promise<Pick<Changed, "retired" | "missing">> {
   const peers = [...new Set([...change.next.roster, ...before])];
   const options = { timeoutMs: SEAL_TIMEOUT_MS, signal };
-  const { answers, failures } = await askAll(user, peers, "change-retire", { proof }, options);
-  const retired: Uint8Array[] = [];
-  const missing = failures.map(({ peer }) => peer);
-  for (const [peer, answer] of answers) {
-    const statement = readRetired(peer, answer, change);
-    if (statement === undefined) missing.push(peer);
-    else retired.push(statement);
-  }
-  if (retired.length === 0) {
+  const { answers, failures } = await askAll(user, peers, "change-retire", { proof }, options, (answer, peer) => {
+    const { retired } = parseShape(retiredShape, answer, "retired");
+    readStatement(retired, "retired", change.digest, peer);
+    return retired;
+  });
+  if (answers.size === 0) {
     const message =
       "nobody answered when the change was to be closed, so it may be done or not; nothing is lost, run the command again";
     throw new IntercloudError("CHANGE_UNKNOWN", "unreachable", message, { peers }, failures[0]?.error);
   }
-  return { retired, missing };
-}
-
-/** Undefined when it is not what the provider should say: then it has not said it, and the others go on telling it. */
-function readRetired(peer: PeerName, answer: CborValue, change: ChangeTerms): Uint8Array | undefined {
-  try {
-    const { retired } = parseShape(retiredShape, answer, "retired");
-    return readStatement(retired, "retired", change.digest).peer === peer ? retired : undefined;
-  } catch {
-    return undefined;
-  }
+  return { retired: [...answers.values()], missing: failures.map(({ peer }) => peer) };
 }
 
 /** Somebody has completed an earlier change that others have not heard of: they are told now. */
@@ -328,13 +316,13 @@ async function finishEarlier(user: CustodyUser, { proof, behind }: NewestProof, 
   if (proofBytes === null) return;
   const options = { timeoutMs: ASK_TIMEOUT_MS, signal };
   const peers = [...new Set([...proof.placement.roster, ...behind])];
-  await askAll(user, peers, "change-retire", { proof: proofBytes }, options);
+  await askAll(user, peers, "change-retire", { proof: proofBytes }, options, unread);
 }
 
 /** Best effort: who does not hear it gives the change up by itself when its time is over. */
 async function dropAll(user: CustodyUser, change: ChangeTerms): Promise<void> {
   const request = signedRequest(user, "change", { tokenId: change.tokenId, change: change.digest });
-  await askAll(user, change.next.roster, "change-drop", { request }, { timeoutMs: ASK_TIMEOUT_MS });
+  await askAll(user, change.next.roster, "change-drop", { request }, { timeoutMs: ASK_TIMEOUT_MS }, unread);
 }
 
 function isUnknown(error: unknown): boolean {

@@ -61,11 +61,12 @@ async function offsetsOf(
   peers: readonly PeerName[],
   signal: AbortSignal,
 ): Promise<ReadonlyMap<PeerName, number>> {
-  const { answers } = await askAll(user, peers, "hello", {}, { timeoutMs: ASK_TIMEOUT_MS, signal });
-  const nowMs = user.clock.nowMs();
-  return new Map(
-    [...answers].map(([peer, answer]) => [peer, nowMs - parseShape(helloAnswerShape, answer, "hello").timeMs]),
+  const options = { timeoutMs: ASK_TIMEOUT_MS, signal };
+  const { answers } = await askAll(
+    ...([user, peers, "hello", {}, options] as const),
+    (answer) => user.clock.nowMs() - parseShape(helloAnswerShape, answer, "hello").timeMs,
   );
+  return answers;
 }
 
 /** A single provider may be wrong itself. */

@@ -13,7 +13,7 @@ import { hashBlocks, layeredBytes, layeredMessage, MESSAGE_SALT_BYTES, messageDi
 import type { Token } from "../../tokens/token.ts";
 import { formatTokenText } from "../../tokens/token-text.ts";
 import { IntercloudError, RemoteError } from "../../wire/errors.ts";
-import { parseShape } from "../../wire/shape.ts";
+import { parseShape, readAnswer } from "../../wire/shape.ts";
 import type { PeerName } from "../../wire/transport.ts";
 import { abortOn } from "../abort-on.ts";
 import {
@@ -30,6 +30,7 @@ import { bindAnswerShape, chainShape, fingerprintsShape } from "../messages.ts";
 import { chainDigest, encodeProof } from "../proof.ts";
 import { receiveChain } from "../waiting-chain.ts";
 import { abandon } from "./abandon.ts";
+import { unread } from "./ask-all.ts";
 import {
   areLayersRight,
   fingerprinted,
@@ -227,15 +228,19 @@ async function bind(
   signal: AbortSignal,
 ): Promise<(signal: AbortSignal) => Promise<Poured>> {
   const { terms, request, manifest } = offer;
-  const bound = await needAll(user, terms, "bind", { request, manifest }, { timeoutMs: ASK_TIMEOUT_MS, signal });
-  const boxes = terms.roster.map((peer) => parseShape(bindAnswerShape, bound.get(peer), "bind").box);
+  const boxes = await needAll(
+    ...([user, terms, "bind", { request, manifest }] as const),
+    { timeoutMs: ASK_TIMEOUT_MS, signal },
+    (answer) => parseShape(bindAnswerShape, answer, "bind").box,
+  );
   return async (either) => {
     const poured = await pour(user, options, offer, deal, message.source, either);
     const checking = message.checking();
     const asked = { tokenId: terms.tokenId, challenge: checking.challenge };
     const timeoutMs = SEAL_TIMEOUT_MS + (1_000 * terms.descriptor.lengthBytes) / CHECK_BYTES_PER_SECOND;
-    const checked = await needAll(user, terms, "check", asked, { timeoutMs, signal: either });
-    const fingerprints = terms.roster.map((peer) => parseShape(fingerprintsShape, checked.get(peer), "check"));
+    const fingerprints = await needAll(user, terms, "check", asked, { timeoutMs, signal: either }, (answer) =>
+      parseShape(fingerprintsShape, answer, "check"),
+    );
     return { ...poured, boxes, checking, fingerprints, received: fingerprints.map(() => null) };
   };
 }
@@ -263,7 +268,8 @@ async function pour(
     const reported = watch(message, signal, reporter(options, "pouring", descriptor.lengthBytes));
     const sent = await pipe(reported, ownLayer, (source: AsyncIterable<Uint8Array>) => channel.sendBody(source));
     if (token.route === "chain") await channel.sendMessage({ links: [] });
-    const { links, keeping } = parseShape(chainShape, await receiveChain(channel), "chain");
+    const chain = await receiveChain(channel);
+    const { links, keeping } = readAnswer(token.home, method, () => parseShape(chainShape, chain, "chain"));
     await channel.close();
     return { links, keeping, digestFromOwner: sent.digest };
   } catch (error) {
@@ -318,7 +324,8 @@ async function sealAll(
     ...{ boxes: [...boxes], envelope },
   };
   const closing = signedRequest(user, "deposit", content);
-  await needAll(user, terms, "seal", { closing, links: [...links], keeping }, { timeoutMs: SEAL_TIMEOUT_MS, signal });
+  const sealing = { closing, links: [...links], keeping };
+  await needAll(user, terms, "seal", sealing, { timeoutMs: SEAL_TIMEOUT_MS, signal }, unread);
   return encodeProof({ request, manifest, links: [...links], keeping, closing, change: null });
 }
 

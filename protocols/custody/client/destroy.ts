@@ -1,6 +1,7 @@
 /** Destroying a deposit: every provider is asked, and answers with a receipt. n-t+1 of them make the message unrecoverable. */
 import type { Token } from "../../tokens/token.ts";
 import { formatTokenText, type TokenText } from "../../tokens/token-text.ts";
+import type { CborValue } from "../../wire/codec.ts";
 import { IntercloudError, type Status } from "../../wire/errors.ts";
 import { parseShape } from "../../wire/shape.ts";
 import type { PeerName } from "../../wire/transport.ts";
@@ -8,7 +9,7 @@ import { ASK_TIMEOUT_MS, SEAL_TIMEOUT_MS } from "../constants.ts";
 import { type CheckedDestroyed, encodeReceipts, neededToDestroy } from "../destroyed.ts";
 import { destroyedAnswerShape } from "../messages.ts";
 import { type Site, siteOf } from "../placement.ts";
-import { askAll, type Failure } from "./ask-all.ts";
+import { askAll, type Failure, unread } from "./ask-all.ts";
 import { clockError } from "./clock-error.ts";
 import { readDestroyedAt } from "./destroyed.ts";
 import { findDeposit } from "./find-proof.ts";
@@ -46,21 +47,13 @@ export async function destroy(user: CustodyUser, text: TokenText, signal: AbortS
   const options = { timeoutMs: SEAL_TIMEOUT_MS, signal };
   // One that missed a move still has what it had before: not needed for the count, and gone all the same.
   const elsewhere = user.directory.providers.filter((peer) => !roster.includes(peer));
-  const [{ answers, failures: unanswered }] = await Promise.all([
-    askAll(user, roster, "destroy", { request }, options),
-    askAll(user, elsewhere, "destroy", { request }, { timeoutMs: ASK_TIMEOUT_MS, signal }),
+  const receiptOf = (answer: CborValue, peer: PeerName) =>
+    readDestroyedAt(peer, tokenId, parseShape(destroyedAnswerShape, answer, "destroy").destroyed);
+  const [{ answers, failures }] = await Promise.all([
+    askAll(user, roster, "destroy", { request }, options, receiptOf),
+    askAll(user, elsewhere, "destroy", { request }, { timeoutMs: ASK_TIMEOUT_MS, signal }, unread),
   ]);
-  const failures = [...unanswered];
-  const destroyed: CheckedDestroyed[] = [];
-  for (const peer of roster) {
-    const answer = answers.get(peer);
-    if (answer === undefined) continue;
-    try {
-      destroyed.push(readDestroyedAt(peer, tokenId, parseShape(destroyedAnswerShape, answer, "destroy").destroyed));
-    } catch (error) {
-      failures.push({ peer, error });
-    }
-  }
+  const destroyed = roster.flatMap((peer) => answers.get(peer) ?? []);
   const needed = neededToDestroy(site);
   if (destroyed.length === 0) {
     signal.throwIfAborted();

@@ -1,6 +1,6 @@
 /** Giving the envelope of a deposit to home, which keeps it and passes it on to the other keepers while it comes. */
 import { IntercloudError } from "../../wire/errors.ts";
-import { parseShape } from "../../wire/shape.ts";
+import { parseShape, readAnswer } from "../../wire/shape.ts";
 import { abortOn } from "../abort-on.ts";
 import { CUSTODY_PROTOCOL, ENVELOPE_KEEP_ALIVE_MS, OPEN_TIMEOUT_MS } from "../constants.ts";
 import type { DepositTerms } from "../deposit-terms.ts";
@@ -24,7 +24,8 @@ export async function giveEnvelope(
   const release = abortOn(signal, channel);
   try {
     const { lengthBytes, digest } = await channel.sendBody(file, { keepAliveMs: ENVELOPE_KEEP_ALIVE_MS });
-    const { envelope } = parseShape(envelopeKeptShape, await receiveChain(channel), "envelope");
+    const answer = await receiveChain(channel);
+    const { envelope } = readAnswer(home, "envelope", () => parseShape(envelopeKeptShape, answer, "envelope"));
     if (!isSameEnvelope(envelope, { lengthBytes, digest })) {
       const message = "home says that it keeps another envelope than the one that it was given; nothing was kept";
       throw new IntercloudError("WRONG_COPY", "integrity", message, { peers: [home] });

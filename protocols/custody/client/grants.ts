@@ -211,21 +211,22 @@ async function putTo(
 ): Promise<PutOutcome> {
   // Signed afresh, also when the list is an old one: providers take no request that is older than a few minutes.
   const request = signedRequest(user, "grant", { ...list, grants: list.grants.map((each) => ({ ...each })) });
-  const { answers } = await askAll(user, peers, "grant", { request }, { timeoutMs: ASK_TIMEOUT_MS, signal });
-  const took = new Set<PeerName>();
-  let unknown: GrantList | undefined;
-  for (const [peer, answer] of answers) {
-    try {
+  // What is not a list of the owner's counts as if the provider had not taken it.
+  const { answers } = await askAll(
+    ...([user, peers, "grant", { request }, { timeoutMs: ASK_TIMEOUT_MS, signal }] as const),
+    (answer, peer) => {
       const there = parseShape(grantAnswerShape, answer, "grant");
       const kept = readListAt(peer, site, there.list).list;
-      const replaced = there.replaced === null ? undefined : readListAt(peer, site, there.replaced).list;
-      const order = compareGrants(kept, list);
-      if (order === 0) took.add(peer);
-      const other = order > 0 ? kept : replaced;
-      if (other !== undefined && other.version >= list.version) unknown = newer(unknown, other);
-    } catch {
-      // What it says it has is not a list of the owner's: it counts as one that did not take it.
-    }
+      return { kept, replaced: there.replaced === null ? undefined : readListAt(peer, site, there.replaced).list };
+    },
+  );
+  const took = new Set<PeerName>();
+  let unknown: GrantList | undefined;
+  for (const [peer, { kept, replaced }] of answers) {
+    const order = compareGrants(kept, list);
+    if (order === 0) took.add(peer);
+    const other = order > 0 ? kept : replaced;
+    if (other !== undefined && other.version >= list.version) unknown = newer(unknown, other);
   }
   return { took, unknown };
 }

@@ -58,24 +58,24 @@ export async function place(
   const masked = await whole(ownLayer(message.source));
   const keeping = keepers(terms);
 
-  const placed = await needAll(
+  const parts = await needAll(
     ...([user, terms, "place"] as const),
     (peer) => ({ request, manifest, masked: keeping.includes(peer) ? masked : null }),
     { timeoutMs, signal },
+    (answer) => parseShape(placeAnswerShape, answer, "place"),
   );
-  const parts = roster.map((peer) => parseShape(placeAnswerShape, placed.get(peer), "place"));
   const digestsOut = parts.map(({ digestOut }) => digestOut);
   return async (either) => {
     const statements = fanoutStatements(terms, digestsOut, user.clock.nowMs());
     const last = statementDigest(statements.at(-1)!);
     const checking = message.checking();
     const { challenge } = checking;
-    const linked = await needAll(
+    const answers = await needAll(
       ...([user, terms, "link"] as const),
       (peer) => ({ tokenId, statement: statements[roster.indexOf(peer)]!, last, challenge }),
       { timeoutMs: SEAL_TIMEOUT_MS, signal: either },
+      (answer) => parseShape(linkAnswerShape, answer, "link"),
     );
-    const answers = roster.map((peer) => parseShape(linkAnswerShape, linked.get(peer), "link"));
     requireLinks(user, roster, statements, answers);
     const [home] = answers;
     if (!home?.keeping) {

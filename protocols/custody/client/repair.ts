@@ -1,7 +1,7 @@
 /** Repair, as an owner asks for it: every provider looks at what it has of the deposit and makes good what is not right. */
 import type { TokenText } from "../../tokens/token-text.ts";
 import { IntercloudError } from "../../wire/errors.ts";
-import { parseShape } from "../../wire/shape.ts";
+import { parseShape, readAnswer } from "../../wire/shape.ts";
 import type { PeerName } from "../../wire/transport.ts";
 import { abortOn } from "../abort-on.ts";
 import { ASK_TIMEOUT_MS, CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS } from "../constants.ts";
@@ -63,7 +63,8 @@ async function repairAt(
   const channel = await user.transport.open(peer, CUSTODY_PROTOCOL, "repair", header, options);
   const release = abortOn(signal, channel);
   try {
-    const before = parseShape(repairedShape, await receiveChain(channel), "repair");
+    const answer = await receiveChain(channel);
+    const before = readAnswer(peer, "repair", () => parseShape(repairedShape, answer, "repair"));
     await channel.close();
     const { record, share, ciphertext, envelope } = before;
     return { record: !record, share: !share, ciphertext: !ciphertext, envelope: !envelope };

@@ -8,7 +8,7 @@ import { maskKey } from "../../rounds/masks.ts";
 import { answerBlocks, isAnswerSigned } from "../../tokens/answer.ts";
 import type { Token } from "../../tokens/token.ts";
 import { IntercloudError } from "../../wire/errors.ts";
-import { parseShape } from "../../wire/shape.ts";
+import { parseShape, readAnswer } from "../../wire/shape.ts";
 import type { Channel, PeerName } from "../../wire/transport.ts";
 import { abortOn } from "../abort-on.ts";
 import { type AnsweredBlock, receiveAnswer } from "../answer-stream.ts";
@@ -160,7 +160,8 @@ function readFrom(asking: Asking, peer: PeerName): AnsweringMember {
   const answer = user.transport.ask(peer, CUSTODY_PROTOCOL, "read", { request: record.request }, options);
   answer.catch(() => {}); // it is waited for below
   async function* blocks(): AsyncGenerator<AnsweredBlock> {
-    const { bytes, signature } = parseShape(readAnswerShape, await answer, "answer");
+    const said = await answer;
+    const { bytes, signature } = readAnswer(peer, "read", () => parseShape(readAnswerShape, said, "answer"));
     if (bytes.length !== block!.lengthBytes) {
       throw new IntercloudError("LENGTH_MISMATCH", "integrity", "a provider answered with another length", {
         peers: [peer],

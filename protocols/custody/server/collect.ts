@@ -9,7 +9,7 @@ import { zeros } from "../../rounds/zeros.ts";
 import { isLinkOf } from "../../tokens/link.ts";
 import type { CborValue } from "../../wire/codec.ts";
 import { IntercloudError } from "../../wire/errors.ts";
-import { parseShape } from "../../wire/shape.ts";
+import { parseShape, readAnswer } from "../../wire/shape.ts";
 import type { Channel, Context, PeerName } from "../../wire/transport.ts";
 import { abortOn } from "../abort-on.ts";
 import { CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS } from "../constants.ts";
@@ -106,7 +106,8 @@ async function signAll(
     parts.map(async (part, i) => {
       const statement = statements[i + 1]!;
       await part.sendMessage({ statement });
-      const { link } = parseShape(linkShape, await part.receiveMessage(), "link");
+      const answer = await part.receiveMessage();
+      const { link } = readAnswer(part.peer, "part", () => parseShape(linkShape, answer, "link"));
       // the other keepers would take a chain that breaks for ours
       if (!isLinkOf(statement, link)) throw wrongLink(part.peer);
       return link;

@@ -6,7 +6,7 @@ import { auditChange } from "../../audit/index.ts";
 import { withDeal } from "../../dealing/held-deal.ts";
 import type { CborValue } from "../../wire/codec.ts";
 import { IntercloudError, RemoteError } from "../../wire/errors.ts";
-import { parseShape } from "../../wire/shape.ts";
+import { parseShape, readAnswer } from "../../wire/shape.ts";
 import type { Channel, Context, PeerName } from "../../wire/transport.ts";
 import { abortOn } from "../abort-on.ts";
 import {
@@ -128,7 +128,8 @@ function named(error: unknown, others: readonly PeerName[]): unknown {
 
 /** The other keeper has on its disk what we have on ours. */
 async function confirmed(copy: Channel, envelope: KeptEnvelope): Promise<void> {
-  const kept = parseShape(envelopeKeptShape, await receiveChain(copy), "envelope");
+  const answer = await receiveChain(copy);
+  const kept = readAnswer(copy.peer, "envelope", () => parseShape(envelopeKeptShape, answer, "envelope"));
   if (!isSameEnvelope(kept.envelope, envelope)) {
     throw new IntercloudError("WRONG_COPY", "integrity", "a keeper says that it keeps another envelope", {
       peers: [copy.peer],

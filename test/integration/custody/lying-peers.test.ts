@@ -11,10 +11,10 @@ import { encodeLink, readLink, signLink } from "../../../protocols/tokens/link.t
 import { layeredBytes } from "../../../protocols/tokens/message.ts";
 import { encodeToken } from "../../../protocols/tokens/token.ts";
 import { parseTokenText } from "../../../protocols/tokens/token-text.ts";
-import type { CborValue } from "../../../protocols/wire/codec.ts";
+import { type CborValue, decodeCanonical, encodeCanonical } from "../../../protocols/wire/codec.ts";
 import { IntercloudError } from "../../../protocols/wire/errors.ts";
 import type { Channel } from "../../../protocols/wire/transport.ts";
-import { bytesOf } from "../../support/bytes.ts";
+import { bytesOf, errorOf } from "../../support/bytes.ts";
 import { createWorld, entropy, type World } from "../../support/custody-world.ts";
 import { turnInto } from "../../support/turn-into.ts";
 
@@ -28,6 +28,7 @@ afterEach(async () => {
 });
 
 const MESSAGE = bytesOf(300_000, 42);
+const SHORT = bytesOf(1_000, 43);
 const CALL = { timeoutMs: 5_000 };
 
 async function sendJunk(channel: Channel, lengthBytes: number, chain: CborValue): Promise<void> {
@@ -235,6 +236,65 @@ test("a dealer whose shares are not on one polynomial, with a provider that cove
   });
   expect(await world.get(tokenText, { onWarning })).toEqual(message);
   expect(warnings).toMatchObject([{ kind: "named", accusation: { accused: world.dealer, kind: "wrong-deal" } }]);
+});
+
+/** What is asked of provider 2, and in what. */
+const ASKED: readonly (readonly [string, (tokenText: string) => Promise<unknown>])[] = [
+  ["place", () => world.put(SHORT, { route: "fanout" })],
+  ["link", () => world.put(SHORT, { route: "fanout" })],
+  ["bind", () => world.put(MESSAGE, { route: "chain" })],
+  ["check", () => world.put(MESSAGE, { route: "chain" })],
+  ["part", () => world.put(MESSAGE, { route: "fanout" })],
+  ["change-part", (tokenText) => world.change(tokenText)],
+  ["change-activate", (tokenText) => world.change(tokenText)],
+  ["read", (tokenText) => world.change(tokenText)],
+];
+test.each(ASKED)(
+  "nonsense in answer to %s is a failure of who says it, and no mistake of who asks",
+  async (method, act) => {
+    const { tokenText } = await world.put(SHORT, { threshold: 2 });
+    await turnInto(world, 2, {
+      handlers: ({ asks, channels }) => ({
+        asks: { ...asks, ...(asks?.[method] && { [method]: async () => ({ nonsense: 1 }) }) },
+        channels: {
+          ...channels,
+          ...(channels?.[method] && {
+            [method]: (channel, header, context) =>
+              channels[method]!(
+                { ...channel, sendMessage: () => channel.sendMessage({ nonsense: 1 }) },
+                header,
+                context,
+              ),
+          }),
+        },
+      }),
+    });
+    const error = await errorOf(act(tokenText));
+    expect(error).toMatchObject({ status: "unreachable" });
+    expect((error as IntercloudError).details.peers).toContain(world.providers[1]!.peer);
+  },
+);
+
+test("a statement that a provider makes in another's name says nothing about that one", async () => {
+  const { tokenText } = await world.put(SHORT);
+  const [first, second] = world.providers;
+  await turnInto(world, 2, {
+    handlers: (honest) => ({
+      ...honest,
+      asks: {
+        ...honest.asks,
+        async "change-activate"(body, context) {
+          const { holding } = (await honest.asks!["change-activate"]!(body, context)) as { holding: Uint8Array };
+          const signed = decodeCanonical(holding) as { readonly body: Uint8Array; readonly signature: Uint8Array };
+          const said = decodeCanonical(signed.body) as Record<string, CborValue>;
+          return { holding: encodeCanonical({ ...signed, body: encodeCanonical({ ...said, peer: first!.peer }) }) };
+        },
+      },
+    }),
+  });
+  await expect(world.change(tokenText)).rejects.toMatchObject({
+    ...{ status: "integrity", details: { peers: [second!.peer] } },
+  });
 });
 
 test("a provider that lists without end is given up", async () => {

@@ -9,7 +9,7 @@ import { roundPeers } from "../../../rounds/provider-round.ts";
 import { sum } from "../../../rounds/sum.ts";
 import type { CborValue } from "../../../wire/codec.ts";
 import { IntercloudError } from "../../../wire/errors.ts";
-import { parseShape } from "../../../wire/shape.ts";
+import { parseShape, readAnswer } from "../../../wire/shape.ts";
 import type { Channel, Context, PeerName } from "../../../wire/transport.ts";
 import { abortOn } from "../../abort-on.ts";
 import { readChange } from "../../change/change-terms.ts";
@@ -102,10 +102,13 @@ async function makeCiphertext(
     if (!equalBytes(digestBefore, before.expectedDigest)) throw wrongCiphertext(before.from);
     const received = await Promise.all(
       parts.map(async ({ peer, channel }, i) => {
-        const { statement } = parseShape(partStatementShape, await channel.receiveMessage(), "part");
+        const answer = await channel.receiveMessage();
         const { digest } = bodies[i]!.summary();
-        const said = readStatement(statement, "part", change.digest);
-        if (said.peer !== peer || !equalBytes(said.digestOut, digest)) throw wrongPart(peer);
+        const said = readAnswer(peer, "change-part", () => {
+          const { statement } = parseShape(partStatementShape, answer, "part");
+          return readStatement(statement, "part", change.digest, peer);
+        });
+        if (!equalBytes(said.digestOut, digest)) throw wrongPart(peer);
         return { peer, digest };
       }),
     );
