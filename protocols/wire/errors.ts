@@ -63,3 +63,14 @@ export class RemoteError extends IntercloudError {
     this.peer = peer;
   }
 }
+
+/**
+ * Who is to be looked at. When a peer says that another did wrong, that is its word against the other's: it is one of the two, for us and
+ * for everybody whom we pass it on to.
+ */
+export function suspectsOf(error: IntercloudError): readonly string[] | undefined {
+  const { peers } = error.details;
+  if (!(error instanceof RemoteError)) return peers;
+  if (peers === undefined) return [error.peer];
+  return error.status === "integrity" && !peers.includes(error.peer) ? [...peers, error.peer] : peers;
+}

@@ -1,7 +1,7 @@
 /** How an error of ours is told to a peer, and read from one: status, request id, culprits and counts, never our text. */
 import * as v from "valibot";
 import type { CborValue } from "./codec.ts";
-import { type ErrorDetails, IntercloudError, RemoteError, STATUSES } from "./errors.ts";
+import { type ErrorDetails, IntercloudError, RemoteError, STATUSES, suspectsOf } from "./errors.ts";
 import { integer, parseShape, text } from "./shape.ts";
 import type { PeerName } from "./transport.ts";
 
@@ -28,7 +28,7 @@ export function failureMessage(error: IntercloudError, requestId?: string): { re
   const { details } = error;
   const candidates = {
     requestId: requestId ?? details.requestId,
-    peers: details.peers,
+    peers: suspectsOf(error),
     retryAfterMs: details.retryAfterMs,
     answered: details.answered,
     needed: details.needed,

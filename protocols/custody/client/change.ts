@@ -41,7 +41,7 @@ import { checkGeneration } from "./check-generation.ts";
 import { fastestMembers, isEnough } from "./choose-members.ts";
 import { chooseProviders } from "./choose-providers.ts";
 import { expiredAmong } from "./clock-error.ts";
-import { askFailure } from "./deposit-failure.ts";
+import { askFailure, disputed } from "./deposit-failure.ts";
 import { type FoundProof, findNewestProof, type NewestProof } from "./find-proof.ts";
 import { type DealerChoice, freshDeal } from "./fresh-deal.ts";
 import { openCheckedBoxes, ownBox } from "./own-shares.ts";
@@ -120,7 +120,7 @@ export async function changeDeposit(user: CustodyUser, options: ChangeOptions): 
   } catch (error) {
     if (asked === undefined) await abandon(user, roster, deal.manifest.dealId, null);
     else if (!isUnknown(error)) await dropAll(user, asked.change);
-    throw await expiredAmong(user, roster, error, signal);
+    throw await expiredAmong(user, roster, disputed(user, error), signal);
   } finally {
     deal.userSeed.fill(0);
   }

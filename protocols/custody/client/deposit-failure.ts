@@ -1,5 +1,5 @@
 /** What the user hears when a deposit fails: who did not do its part, how many did and how many are needed. */
-import { IntercloudError, RemoteError, type Status } from "../../wire/errors.ts";
+import { IntercloudError, RemoteError, type Status, suspectsOf } from "../../wire/errors.ts";
 import type { PeerName } from "../../wire/transport.ts";
 import type { DepositTerms } from "../deposit-terms.ts";
 import type { Failure } from "./ask-all.ts";
@@ -38,19 +38,31 @@ export function askFailure(user: CustodyUser, roster: readonly PeerName[], failu
   const full = failures.filter(({ error }) => statusOf(error) === "full");
   if (full.length > 0) return noRoom(user, peersOf(full), full[0]?.error);
   const final = failures.find(({ error }) => error instanceof IntercloudError && !PASSING.has(error.status));
-  return final?.error ?? tooFew(user, roster, peersOf(failures), failures[0]?.error);
+  if (final !== undefined) return disputed(user, final.error);
+  return tooFew(user, roster, peersOf(failures), failures[0]?.error);
+}
+
+/** When a provider says that another one did wrong: its word against the other's, as long as nothing is shown. Other errors stay as they are. */
+export function disputed({ directory }: CustodyUser, error: unknown): unknown {
+  if (!(error instanceof RemoteError) || error.status !== "integrity") return error;
+  const peers = suspectsOf(error) ?? [];
+  const names = peers.map((peer) => directory.nameOf(peer)).join(" or ");
+  const message =
+    `${directory.nameOf(error.peer)} says that what it was given does not fit what was signed, so nothing came of this. ` +
+    `If it was not this program that did wrong, it was ${names}; try again without them`;
+  return new IntercloudError("PROVIDERS_DISAGREE", "integrity", message, { peers }, error);
 }
 
 /** When the message did not get through. The providers before the one that failed pass on who it was, as far as they know. */
 export function pourFailure(user: CustodyUser, terms: DepositTerms, error: unknown): unknown {
   if (!(error instanceof IntercloudError)) return error;
-  const named = (error.details.peers ?? []).filter((peer) => terms.roster.includes(peer));
+  const named = (suspectsOf(error) ?? []).filter((peer) => terms.roster.includes(peer));
   const missing = named.length > 0 ? named : [terms.token.home];
   const isRemote = error instanceof RemoteError;
   if (isRemote && error.status === "full") return noRoom(user, missing, error);
   // Of our own errors only these are about a provider; the others are about the message.
   const passing = isRemote ? PASSING : TRANSPORT_FAILURES;
-  return passing.has(error.status) ? tooFew(user, terms.roster, missing, error) : error;
+  return passing.has(error.status) ? tooFew(user, terms.roster, missing, error) : disputed(user, error);
 }
 
 function tooFew(user: CustodyUser, roster: readonly PeerName[], missing: readonly PeerName[], cause: unknown) {

@@ -18,6 +18,7 @@ import { DEAL_LIFETIME_MS } from "../../../protocols/dealing/index.ts";
 import { sealEnvelope } from "../../../protocols/envelope/index.ts";
 import { identityOfKey, openSession, PURPOSES } from "../../../protocols/identity/index.ts";
 import { parseTokenText } from "../../../protocols/tokens/token-text.ts";
+import type { IntercloudError } from "../../../protocols/wire/errors.ts";
 import { systemClock } from "../../../runtime/clock.ts";
 import { bytesOf, collect, errorOf, sourceOf } from "../../support/bytes.ts";
 import {
@@ -366,7 +367,9 @@ test("a new keeper takes a right copy only; when there is none the move is refus
   await expectBack(client, tokenText, message);
   changeFile(4, tokenText, flippedAt(100_000));
   const moving = client.move(tokenText, { to: back, threshold: 2, copies: 2 });
-  expect(await errorOf(moving)).toMatchObject({ status: "integrity", details: { peers: [provider(4).peer] } });
+  // the word of the new home, which is honest, against that of the provider that gave it something else
+  const peers = [provider(4).peer, provider(1).peer];
+  expect(await errorOf(moving)).toMatchObject({ code: "PROVIDERS_DISAGREE", status: "integrity", details: { peers } });
   expect(keepersOf(tokenText)).toEqual([4]);
   changeFile(4, tokenText, flippedAt(100_000));
   await expectBack(client, tokenText, message);
@@ -518,9 +521,10 @@ test("a home that gives the other keepers another envelope is found out before t
     };
   };
   Object.assign(custody.transport, { open: lying });
-  expect(await errorOf(put(client, message))).toMatchObject({
-    ...{ status: "integrity", details: { peers: [provider(1).peer] } },
-  });
+  const error = (await errorOf(put(client, message))) as IntercloudError;
+  expect(error).toMatchObject({ code: "PROVIDERS_DISAGREE", status: "integrity" });
+  // a keeper's word against home's
+  expect(error.details.peers?.[0]).toBe(provider(1).peer);
   expect(filesLeft().filter((name) => name.startsWith("envelope-"))).toEqual([]);
 });
 

@@ -137,7 +137,7 @@ test.each([
   ["short", 1_000],
   ["long", 300_000],
 ])(
-  "a provider that signs another link than it was asked to, in a %s fanout, is named: not home, and not the one after it",
+  "a provider that signs another link than it was asked to, in a %s fanout, is named, and not the one after it",
   async (_, lengthBytes) => {
     const { signer, peer } = world.providers[3]!;
     const relinked = (link: Uint8Array) =>
@@ -163,9 +163,10 @@ test.each([
         },
       }),
     });
-    await expect(world.put(bytesOf(lengthBytes, 45), { route: "fanout" })).rejects.toMatchObject({
-      ...{ status: "integrity", details: { peers: [peer] } },
-    });
+    const error = (await errorOf(world.put(bytesOf(lengthBytes, 45), { route: "fanout" }))) as IntercloudError;
+    expect(error.status).toBe("integrity");
+    // in a long one it is home that says so: its word against the provider's
+    expect(error.details.peers).toEqual(lengthBytes === 1_000 ? [peer] : [peer, world.providers[0]!.peer]);
   },
 );
 
@@ -295,6 +296,32 @@ test("a statement that a provider makes in another's name says nothing about tha
   await expect(world.change(tokenText)).rejects.toMatchObject({
     ...{ status: "integrity", details: { peers: [second!.peer] } },
   });
+});
+
+test("a provider that says that another one did wrong, or passes such a word on, is one of those who may have lied", async () => {
+  const [, second, third, fourth] = world.providers;
+  const blaming = (number: number, method: string) =>
+    turnInto(world, number, {
+      handlers: ({ asks, channels }) => {
+        const lie = async () => {
+          throw new IntercloudError("BLAME", "integrity", "it was another one", { peers: [fourth!.peer] });
+        };
+        return {
+          asks: { ...asks, ...(asks?.[method] && { [method]: lie }) },
+          channels: { ...channels, ...(channels?.[method] && { [method]: lie }) },
+        };
+      },
+    });
+  await blaming(2, "bind");
+  await expect(world.put(MESSAGE, { route: "chain" })).rejects.toMatchObject({
+    ...{ code: "PROVIDERS_DISAGREE", status: "integrity", details: { peers: [fourth!.peer, second!.peer] } },
+  });
+  await turnInto(world, 2, {});
+  // in the middle of a chain: home and provider 2 pass it on
+  await blaming(3, "pour");
+  const error = (await errorOf(world.put(MESSAGE, { route: "chain" }))) as IntercloudError;
+  expect(error).toMatchObject({ code: "PROVIDERS_DISAGREE", status: "integrity" });
+  expect(error.details.peers).toContain(third!.peer);
 });
 
 test("a provider that lists without end is given up", async () => {

@@ -190,7 +190,11 @@ test("a part of another length is refused with the name of who sent it", async (
       return ask(to, protocol, method, { tokenId, part: part.slice(1) }, options);
     },
   });
-  expect(await errorOf(put())).toMatchObject({ status: "integrity", details: { peers: [world.providers[3]!.peer] } });
+  const error = (await errorOf(put())) as IntercloudError;
+  expect(error).toMatchObject({ code: "PROVIDERS_DISAGREE", status: "integrity" });
+  // the word of the keeper that says so against its own
+  expect(error.details.peers).toHaveLength(2);
+  expect(error.details.peers?.[0]).toBe(world.providers[3]!.peer);
   expectNothingKept();
 });
 
