@@ -156,13 +156,15 @@ export function createChannel(stream: ByteStream, options: ChannelOptions): Owne
   }
 
   /** The next item, under the idle deadline. */
-  async function receive(): Promise<IncomingItem> {
+  async function receive(withinMs = idleTimeoutMs): Promise<IncomingItem> {
     if (receiving) throw new IntercloudError("CHANNEL_IN_USE", "internal", "one receive at a time on a channel");
     const ready = incoming.take();
     if (ready) return ready;
     receiving = true;
     disarmLinger();
-    const disarm = clock.after(idleTimeoutMs, () => abort(timeout("sent no bytes")));
+    const disarm = clock.after(withinMs, () =>
+      abort(timeout(withinMs < idleTimeoutMs ? "sent too little" : "sent no bytes")),
+    );
     try {
       return await incoming.next();
     } finally {
@@ -234,7 +236,7 @@ export function createChannel(stream: ByteStream, options: ChannelOptions): Owne
           throw error;
         }
       }),
-    receiveBody: (expected) => createIncomingBody({ peer, expected, receive, abort, abandon }),
+    receiveBody: (expected) => createIncomingBody({ peer, expected, receive, clock, idleTimeoutMs, abort, abandon }),
     async finish() {
       incoming.stop(new IntercloudError("CHANNEL_CLOSED", "internal", "this channel was finished by its owner"));
       await close().catch(abort);

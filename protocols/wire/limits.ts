@@ -36,6 +36,12 @@ export const DEFAULT_LIMITS: TransportLimits = {
 /** Of one frame on a control stream: an ask with its body, or an answer. What is larger goes over a channel. */
 export const MAX_CONTROL_BYTES = 1024 * 1024;
 
+/**
+ * Slower than any link that somebody moves files over. A peer that sends less than this in the long run, byte by byte or with nothing
+ * but signs of life, would keep others waiting for as long as it likes.
+ */
+export const MIN_BODY_BYTES_PER_SECOND = 1024;
+
 /** Opening a stream costs about this many times what an ask on an open stream costs. */
 export const STREAM_COST = 10;
 

@@ -7,6 +7,7 @@ import type { OwnedChannel } from "../../../protocols/wire/channel.ts";
 import { encodeCanonical } from "../../../protocols/wire/codec.ts";
 import { IntercloudError, RemoteError } from "../../../protocols/wire/errors.ts";
 import { DATA_BYTES, dataFrame, endFrame, failureFrame, messageFrame } from "../../../protocols/wire/frame.ts";
+import { MIN_BODY_BYTES_PER_SECOND } from "../../../protocols/wire/limits.ts";
 import { bytesOf, collect, errorOf, sourceOf } from "../../support/bytes.ts";
 import { type ManualClock, settle } from "../../support/manual-clock.ts";
 import { createChannelPair, createChannelToRaw, readAll } from "../../support/streams.ts";
@@ -414,18 +415,48 @@ describe("deadlines", () => {
 
   test("each piece of a body starts the time again, and time in which nobody waits does not count", async () => {
     const { channel, raw, clock } = createChannelToRaw();
-    const body = channel.receiveBody({ lengthBytes: 100 });
+    const body = channel.receiveBody({ lengthBytes: 200_000 });
     const pieces = body[Symbol.asyncIterator]();
     for (let i = 0; i < 5; i += 1) {
       const next = pieces.next();
       await clock.advance(20_000);
-      await raw.write(dataFrame([new Uint8Array(1)], 1));
-      expect((await next).value).toHaveLength(1);
+      await raw.write(dataFrame([new Uint8Array(25_000)], 25_000));
+      expect((await next).value).toHaveLength(25_000);
       await clock.advance(100_000);
     }
     const last = errorOf(pieces.next());
     await clock.advance(30_000);
     expect(await last).toMatchObject({ code: "TIMEOUT" });
+  });
+
+  test.each([
+    ["bytes one by one", dataFrame([new Uint8Array(1)], 1)],
+    ["signs of life and nothing else", dataFrame([], 0)],
+  ])("a peer that sends %s is a TIMEOUT, when it has said how long the body is", async (_, frame) => {
+    const { channel, raw, clock } = createChannelToRaw();
+    const receiving = errorOf(collect(channel.receiveBody({ lengthBytes: 1_000 })));
+    const startedAtMs = clock.nowMs();
+    while (!channel.failed.aborted) {
+      await raw.write(frame).catch(() => {});
+      await clock.advance(1_000);
+    }
+    expect(await receiving).toMatchObject({ code: "TIMEOUT", details: { peers: ["PEER"] } });
+    expect(clock.nowMs() - startedAtMs).toBeLessThan(32_000);
+  });
+
+  test("a long body may come at the slowest rate from its beginning to its end", async () => {
+    const { channel, raw, clock } = createChannelToRaw();
+    const lengthBytes = 300 * MIN_BODY_BYTES_PER_SECOND;
+    const body = channel.receiveBody({ lengthBytes });
+    const pieces = body[Symbol.asyncIterator]();
+    for (let second = 0; second < 300; second += 1) {
+      const next = pieces.next();
+      await clock.advance(1_000);
+      await raw.write(dataFrame([new Uint8Array(MIN_BODY_BYTES_PER_SECOND)], MIN_BODY_BYTES_PER_SECOND));
+      await next;
+    }
+    expect(channel.failed.aborted).toBe(false);
+    channel.abort();
   });
 
   test("a sender whose source rests says that it is still there, when it is told to", async () => {
@@ -475,7 +506,7 @@ describe("deadlines", () => {
     await settle();
     for (let i = 0; i < 6; i += 1) {
       await clock.advance(25_000);
-      await raw.read();
+      for (let takenBytes = 0; takenBytes < 31_000; ) takenBytes += (await raw.read())!.length;
       expect(channel.failed.aborted).toBe(false);
     }
     await clock.advance(60_000);
