@@ -13,8 +13,6 @@ export const SEAL_TIMEOUT_MS = 30_000;
 
 /** Who waits for the chain hears this often that it is still to come, far below a channel's idle timeout. */
 export const WAITING_INTERVAL_MS = 2_000;
-/** After a day of waiting the deal of the deposit is over. */
-export const MAX_WAITING_MESSAGES = (24 * 60 * 60_000) / WAITING_INTERVAL_MS;
 
 /** How long a signed request is good for. */
 export const REQUEST_LIFETIME_MS = 2 * 60_000;
@@ -47,9 +45,12 @@ export const MAX_STATEMENT_BYTES = 64 * 1024;
 /** What one provider signs in a change: a few digests, names and numbers. */
 export const MAX_HOLDING_BYTES = 1024;
 
-/** How long a change may take before its round starts to move bytes, and after. Providers hold the fresh deal bound until then. */
+/**
+ * How long a change may take before its round starts to move bytes, and after. Providers hold the fresh deal bound until then. So long
+ * we wait for anything whose sender says that it is still to come.
+ */
 export const CHANGE_LIFETIME_MS = 10 * 60_000;
-/** A slow link, so that the time of a change grows with what it moves. */
+/** A slow link, so that these times grow with what is moved. */
 export const CHANGE_BYTES_PER_SECOND = 256 * 1024;
 
 /** A page of proofs that fits a control message together with the one that would be too much. */

@@ -6,22 +6,21 @@
 import * as v from "valibot";
 import type { Clock } from "../wire/clock.ts";
 import type { CborValue } from "../wire/codec.ts";
-import { IntercloudError } from "../wire/errors.ts";
-import { type Telling, tellProgress } from "../wire/tell-progress.ts";
+import { receiveResult, type Telling, tellProgress } from "../wire/tell-progress.ts";
 import type { Channel } from "../wire/transport.ts";
-import { MAX_WAITING_MESSAGES, WAITING_INTERVAL_MS } from "./constants.ts";
+import { CHANGE_BYTES_PER_SECOND, CHANGE_LIFETIME_MS, WAITING_INTERVAL_MS } from "./constants.ts";
 import { waitingShape } from "./messages.ts";
 
 export function tellWaiting(clock: Clock, channel: Channel): Telling {
   return tellProgress(clock, channel, WAITING_INTERVAL_MS, () => ({ waiting: true }));
 }
 
-/** What comes in the end; not parsed. @throws IntercloudError TIMEOUT when it has not come within a day. */
-export async function receiveChain(channel: Channel): Promise<CborValue> {
-  for (let count = 0; count < MAX_WAITING_MESSAGES; count += 1) {
-    const message = await channel.receiveMessage();
-    if (!v.is(waitingShape, message)) return message;
-  }
-  const text = "a provider has said for a day that the chain is still to come; make a new deposit";
-  throw new IntercloudError("TIMEOUT", "timeout", text, { peers: [channel.peer] });
+/**
+ * What comes in the end; not parsed.
+ * @param lengthBytes of all that has to be moved, or read, for it
+ * @throws IntercloudError TIMEOUT when it has not come in the time that this takes on a slow link, and ten minutes.
+ */
+export async function receiveChain(clock: Clock, channel: Channel, lengthBytes: number): Promise<CborValue> {
+  const timeoutMs = CHANGE_LIFETIME_MS + Math.ceil((1_000 * lengthBytes) / CHANGE_BYTES_PER_SECOND);
+  return await receiveResult(clock, channel, timeoutMs, (message) => v.is(waitingShape, message));
 }

@@ -1,4 +1,5 @@
 /** The user's side of dealing: asks a dealer for a fresh deal and checks what it signed. */
+import * as v from "valibot";
 import { equalBytes } from "../crypto/digest.ts";
 import type { Entropy } from "../crypto/entropy.ts";
 import { newAgreementKey } from "../crypto/key-agreement.ts";
@@ -9,10 +10,13 @@ import { userShareDigest } from "../rounds/share.ts";
 import type { Clock } from "../wire/clock.ts";
 import type { CborValue } from "../wire/codec.ts";
 import { IntercloudError } from "../wire/errors.ts";
-import { parseShape } from "../wire/shape.ts";
+import { parseShape, readAnswer } from "../wire/shape.ts";
+import { receiveResult } from "../wire/tell-progress.ts";
 import type { Channel, PeerName, Transport } from "../wire/transport.ts";
 import {
+  DEAL_BYTES_PER_SECOND,
   DEAL_REQUEST_LIFETIME_MS,
+  DEAL_TIMEOUT_MS,
   DEALING_PROTOCOL,
   MAX_INLINE_CORRECTION_BYTES,
   OPEN_TIMEOUT_MS,
@@ -63,10 +67,11 @@ export async function requestDeal(options: RequestDealOptions): Promise<FreshDea
     entropy,
   });
   const answer = await (lengthBytes <= MAX_INLINE_CORRECTION_BYTES ? askShort : askByChannel)(options, request);
-  const manifest = checkManifest(answer.manifest);
+  const manifest = readAnswer(dealer, "deal", () => checkManifest(answer.manifest));
   checkAsAsked(options, manifest);
   const { point, digest } = userEntry(manifest);
-  const userSeed = openSealed(ephemeral, sealedSeedContext(manifest.dealId, point), answer.sealedSeed);
+  const context = sealedSeedContext(manifest.dealId, point);
+  const userSeed = readAnswer(dealer, "deal", () => openSealed(ephemeral, context, answer.sealedSeed));
   if (!equalBytes(userShareDigest(manifest.dealId, point, userSeed), digest)) {
     throw wrongDeal(dealer, "our share is not the one that it signed");
   }
@@ -75,33 +80,35 @@ export async function requestDeal(options: RequestDealOptions): Promise<FreshDea
 
 async function askShort({ transport, dealer, signal }: RequestDealOptions, request: Uint8Array) {
   const options = { timeoutMs: SHORT_DEAL_TIMEOUT_MS, signal };
-  return parseShape(
-    dealResultShape,
-    await transport.ask(dealer, DEALING_PROTOCOL, "deal-short", { request }, options),
-    "deal",
-  );
+  return readDeal(dealer, await transport.ask(dealer, DEALING_PROTOCOL, "deal-short", { request }, options));
 }
 
-async function askByChannel({ transport, dealer, signal, onProgress }: RequestDealOptions, request: Uint8Array) {
+async function askByChannel(options: RequestDealOptions, request: Uint8Array) {
+  const { transport, dealer, signal } = options;
   const openOptions = { timeoutMs: OPEN_TIMEOUT_MS, signal };
   const channel = await transport.open(dealer, DEALING_PROTOCOL, "deal", { request }, openOptions);
-  return await aborting(channel, signal, () => receiveResult(channel, onProgress));
+  return await aborting(channel, signal, async () => {
+    const answer = readDeal(dealer, await receiveDeal(channel, options));
+    await channel.close();
+    return answer;
+  });
 }
 
-async function receiveResult(channel: Channel, onProgress: RequestDealOptions["onProgress"]) {
-  for (;;) {
-    const message = await channel.receiveMessage();
-    if (!isProgress(message)) {
-      const answer = parseShape(dealResultShape, message, "deal");
-      await channel.close();
-      return answer;
-    }
-    onProgress?.(parseShape(dealProgressShape, message, "progress of a deal").dealtBytes);
-  }
+function readDeal(dealer: PeerName, answer: CborValue) {
+  return readAnswer(dealer, "deal", () => parseShape(dealResultShape, answer, "deal"));
 }
 
-export function isProgress(message: CborValue): boolean {
-  return typeof message === "object" && message !== null && "dealtBytes" in message;
+/** What the dealer says when the deal, or the lot of deals, is made; not parsed. */
+export async function receiveDeal(
+  channel: Channel,
+  { clock, lengthBytes, onProgress }: Pick<RequestDealOptions, "clock" | "lengthBytes" | "onProgress">,
+): Promise<CborValue> {
+  const timeoutMs = DEAL_TIMEOUT_MS + Math.ceil((1_000 * lengthBytes) / DEAL_BYTES_PER_SECOND);
+  return await receiveResult(clock, channel, timeoutMs, (message) => {
+    if (!v.is(dealProgressShape, message)) return false;
+    onProgress?.(message.dealtBytes);
+    return true;
+  });
 }
 
 /** Runs `action` on the channel; an error, or the signal, ends the channel, and so the deal. */

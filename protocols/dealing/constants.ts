@@ -47,6 +47,9 @@ export const FORGET_TIMEOUT_MS = 3_000;
 export const OPEN_TIMEOUT_MS = 10_000;
 /** The user is told how far the deal is this often, which also shows that the dealer lives. */
 export const PROGRESS_INTERVAL_MS = 500;
+/** How long a user waits for a deal that a dealer says it is making: so long, and what its bytes take on a slow link. */
+export const DEAL_TIMEOUT_MS = 10 * 60_000;
+export const DEAL_BYTES_PER_SECOND = 256 * 1024;
 /** A request for a deal is answered at once or not at all. */
 export const DEAL_REQUEST_LIFETIME_MS = 2 * 60_000;
 

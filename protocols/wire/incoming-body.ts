@@ -97,7 +97,7 @@ function createPatience({ receive, clock, idleTimeoutMs }: BodyParts, isOfKnownL
     async receive(): Promise<IncomingItem> {
       if (!isOfKnownLength) return await receive(idleTimeoutMs);
       const askedAtMs = clock.nowMs();
-      const item = await receive(Math.max(0, Math.min(leftMs, idleTimeoutMs)));
+      const item = await receive(Math.max(0, Math.ceil(Math.min(leftMs, idleTimeoutMs))));
       // the clock may have been set meanwhile; no wait is longer
       leftMs -= Math.max(0, Math.min(clock.nowMs() - askedAtMs, idleTimeoutMs));
       return item;

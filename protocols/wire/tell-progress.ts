@@ -1,6 +1,7 @@
 /** Small messages on a channel while work goes on: whoever waits for its result would give up on a peer that is silent. */
 import type { Clock } from "./clock.ts";
 import type { CborValue } from "./codec.ts";
+import { IntercloudError } from "./errors.ts";
 import type { Channel } from "./transport.ts";
 
 export interface Telling {
@@ -30,4 +31,30 @@ export function tellProgress(clock: Clock, channel: Channel, intervalMs: number,
       await sending;
     },
   };
+}
+
+/**
+ * The other end: what comes after such messages. Whoever sends nothing else does not keep us waiting without end.
+ * @param isProgress whether a message says only that the result is still to come
+ * @param timeoutMs far longer than the work takes
+ * @throws IntercloudError TIMEOUT when it has not come in time, and what `receiveMessage` throws.
+ */
+export async function receiveResult(
+  clock: Clock,
+  channel: Channel,
+  timeoutMs: number,
+  isProgress: (message: CborValue) => boolean,
+): Promise<CborValue> {
+  const minutes = Math.ceil(timeoutMs / 60_000);
+  const text = `${channel.peer} has said for ${minutes} minutes that its answer is still to come; try again or use another peer`;
+  const late = new IntercloudError("TIMEOUT", "timeout", text, { peers: [channel.peer] });
+  const disarm = clock.after(timeoutMs, () => channel.abort(late));
+  try {
+    for (;;) {
+      const message = await channel.receiveMessage();
+      if (!isProgress(message)) return message;
+    }
+  } finally {
+    disarm();
+  }
 }

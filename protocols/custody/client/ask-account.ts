@@ -47,7 +47,8 @@ export async function askAccount(
   const channel = await user.transport.open(peer, CUSTODY_PROTOCOL, "account", { request }, options);
   const release = abortOn(signal, channel);
   try {
-    const { account } = parseShape(accountAnswerShape, await receiveChain(channel), "account");
+    const answer = await receiveChain(user.clock, channel, totalBytes);
+    const { account } = parseShape(accountAnswerShape, answer, "account");
     const said = readAccount(account);
     const ours = said.peer === peer && equalBytes(said.request, accountRequestDigest(request));
     if (!ours || placement.roster[said.point - 1] !== peer) throw garbled(peer);

@@ -179,7 +179,8 @@ async function runChange(
   const { next } = change;
   await prepareAll(user, found, { request, grants, change }, signal);
   options.onPhase?.("transferring");
-  const keeping = await transfer(user, request, next.roster[0]!, signal);
+  const movedBytes = next.manifest.lengthBytes + (found.proof.envelope?.lengthBytes ?? 0);
+  const keeping = await transfer(user, request, next.roster[0]!, movedBytes, signal);
   const holdings = await activateAll(user, request, change, keeping, signal);
   options.onPhase?.("checking");
   const placement = withKeeping(change, keeping);
@@ -250,12 +251,18 @@ async function prepareAll(
   if (again.failures.length > 0) throw askFailure(user, roster, again.failures);
 }
 
-async function transfer(user: CustodyUser, request: Uint8Array, home: PeerName, signal: AbortSignal) {
+async function transfer(
+  user: CustodyUser,
+  request: Uint8Array,
+  home: PeerName,
+  movedBytes: number,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
   const openOptions = { timeoutMs: OPEN_TIMEOUT_MS, signal };
   const channel = await user.transport.open(home, CUSTODY_PROTOCOL, "change-transfer", { request }, openOptions);
   const release = abortOn(signal, channel);
   try {
-    const answer = await receiveChain(channel);
+    const answer = await receiveChain(user.clock, channel, movedBytes);
     const { keeping } = readAnswer(home, "change-transfer", () => parseShape(changeKeepingShape, answer, "keeping"));
     await channel.close();
     return keeping;

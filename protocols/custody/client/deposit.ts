@@ -268,7 +268,7 @@ async function pour(
     const reported = watch(message, signal, reporter(options, "pouring", descriptor.lengthBytes));
     const sent = await pipe(reported, ownLayer, (source: AsyncIterable<Uint8Array>) => channel.sendBody(source));
     if (token.route === "chain") await channel.sendMessage({ links: [] });
-    const chain = await receiveChain(channel);
+    const chain = await receiveChain(user.clock, channel, descriptor.lengthBytes);
     const { links, keeping } = readAnswer(token.home, method, () => parseShape(chainShape, chain, "chain"));
     await channel.close();
     return { links, keeping, digestFromOwner: sent.digest };

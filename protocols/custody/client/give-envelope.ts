@@ -24,7 +24,7 @@ export async function giveEnvelope(
   const release = abortOn(signal, channel);
   try {
     const { lengthBytes, digest } = await channel.sendBody(file, { keepAliveMs: ENVELOPE_KEEP_ALIVE_MS });
-    const answer = await receiveChain(channel);
+    const answer = await receiveChain(user.clock, channel, lengthBytes);
     const { envelope } = readAnswer(home, "envelope", () => parseShape(envelopeKeptShape, answer, "envelope"));
     if (!isSameEnvelope(envelope, { lengthBytes, digest })) {
       const message = "home says that it keeps another envelope than the one that it was given; nothing was kept";

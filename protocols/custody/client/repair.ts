@@ -63,7 +63,8 @@ async function repairAt(
   const channel = await user.transport.open(peer, CUSTODY_PROTOCOL, "repair", header, options);
   const release = abortOn(signal, channel);
   try {
-    const answer = await receiveChain(channel);
+    const ownBytes = 2 * proof.placement.manifest.lengthBytes + (proof.envelope?.lengthBytes ?? 0);
+    const answer = await receiveChain(user.clock, channel, ownBytes);
     const before = readAnswer(peer, "repair", () => parseShape(repairedShape, answer, "repair"));
     await channel.close();
     const { record, share, ciphertext, envelope } = before;

@@ -5,7 +5,7 @@
 import { auditChange } from "../../audit/index.ts";
 import { withDeal } from "../../dealing/held-deal.ts";
 import type { CborValue } from "../../wire/codec.ts";
-import { IntercloudError, RemoteError } from "../../wire/errors.ts";
+import { IntercloudError } from "../../wire/errors.ts";
 import { parseShape, readAnswer } from "../../wire/shape.ts";
 import type { Channel, Context, PeerName } from "../../wire/transport.ts";
 import { abortOn } from "../abort-on.ts";
@@ -89,7 +89,7 @@ async function keep(
     const envelope = { lengthBytes, digest };
     const waiting = tellWaiting(provider.clock, channel);
     try {
-      await Promise.all(copies.map((copy) => confirmed(copy, envelope)));
+      await Promise.all(copies.map((copy) => confirmed(provider, copy, envelope)));
       await commitKept(provider, terms, envelope);
     } finally {
       await waiting.stop();
@@ -97,7 +97,7 @@ async function keep(
     return envelope;
   } catch (error) {
     for (const copy of copies) copy?.abort(error);
-    throw named(error, others);
+    throw error;
   }
 }
 
@@ -118,17 +118,9 @@ async function openCopies(
   await allOrFirstCause(opening);
 }
 
-/** Home's own word is all that the owner hears of another keeper: it says which one it was. */
-function named(error: unknown, others: readonly PeerName[]): unknown {
-  if (!(error instanceof RemoteError) || error.details.peers !== undefined || !others.includes(error.peer))
-    return error;
-  const { code, status, message, details, peer } = error;
-  return new IntercloudError(code, status, message, { ...details, peers: [peer] }, error);
-}
-
 /** The other keeper has on its disk what we have on ours. */
-async function confirmed(copy: Channel, envelope: KeptEnvelope): Promise<void> {
-  const answer = await receiveChain(copy);
+async function confirmed({ clock }: CustodyProvider, copy: Channel, envelope: KeptEnvelope): Promise<void> {
+  const answer = await receiveChain(clock, copy, envelope.lengthBytes);
   const kept = readAnswer(copy.peer, "envelope", () => parseShape(envelopeKeptShape, answer, "envelope"));
   if (!isSameEnvelope(kept.envelope, envelope)) {
     throw new IntercloudError("WRONG_COPY", "integrity", "a keeper says that it keeps another envelope", {

@@ -73,7 +73,7 @@ async function passOn(
     const link = await signOwnLink(provider, terms, statement);
     await onward.sendMessage({ links: [...links, link] });
     const waiting = tellWaiting(provider.clock, channel);
-    const chain = await receiveChain(onward).finally(() => waiting.stop());
+    const chain = await receiveChain(provider.clock, onward, descriptor.lengthBytes).finally(() => waiting.stop());
     await channel.sendMessage(chain);
     await onward.close();
   } catch (error) {

@@ -4,9 +4,9 @@ import { newAgreementKey } from "../../crypto/key-agreement.ts";
 import { openSealed } from "../../crypto/sealed-box.ts";
 import { signRequest } from "../../identity/request.ts";
 import { userShareDigest } from "../../rounds/share.ts";
-import { parseShape } from "../../wire/shape.ts";
+import { parseShape, readAnswer } from "../../wire/shape.ts";
 import { receiveWhole } from "../../wire/whole-body.ts";
-import { aborting, checkAsAsked, isProgress, type RequestDealOptions, wrongDeal } from "../client.ts";
+import { aborting, checkAsAsked, type RequestDealOptions, receiveDeal, wrongDeal } from "../client.ts";
 import { DEAL_LIFETIME_MS, DEAL_REQUEST_LIFETIME_MS, DEALING_PROTOCOL, OPEN_TIMEOUT_MS } from "../constants.ts";
 import { userEntry } from "../manifest.ts";
 import { lotResultShape, sealedSeedContext } from "../messages.ts";
@@ -41,15 +41,16 @@ export async function requestLot(options: RequestLotOptions): Promise<FreshLot> 
   const openOptions = { timeoutMs: OPEN_TIMEOUT_MS, signal };
   const channel = await transport.open(dealer, DEALING_PROTOCOL, "deal", { request }, openOptions);
   return await aborting(channel, signal, async () => {
-    let message = await channel.receiveMessage();
-    while (isProgress(message)) message = await channel.receiveMessage();
-    const { manifest: manifestBytes, signature, sealedSeed } = parseShape(lotResultShape, message, "lot");
+    const message = await receiveDeal(channel, { clock, lengthBytes });
+    const made = readAnswer(dealer, "deal", () => parseShape(lotResultShape, message, "lot"));
+    const { manifest: manifestBytes, signature, sealedSeed } = made;
     const digests = await receiveWhole(channel, lengths.length * (providers.length + 1) * DIGEST_BYTES);
     await channel.close();
-    const lot = checkDealLot({ manifestBytes, signature, lengths, digests });
+    const lot = readAnswer(dealer, "deal", () => checkDealLot({ manifestBytes, signature, lengths, digests }));
     checkAsAsked({ ...options, lengthBytes }, lot.manifest);
     const { point } = userEntry(lot.manifest);
-    const userSeed = openSealed(ephemeral, sealedSeedContext(lot.manifest.dealId, point), sealedSeed);
+    const context = sealedSeedContext(lot.manifest.dealId, point);
+    const userSeed = readAnswer(dealer, "deal", () => openSealed(ephemeral, context, sealedSeed));
     for (const index of lengths.keys()) {
       const seed = seedInLot(userSeed, index);
       const digest = userShareDigest(dealIdInLot(lot.manifest.dealId, index), point, seed);

@@ -4,10 +4,11 @@ import { pipe } from "it-pipe";
 import { describe, expect, test } from "vitest";
 import { bodyDigest } from "../../../protocols/crypto/block-digest.ts";
 import type { OwnedChannel } from "../../../protocols/wire/channel.ts";
-import { encodeCanonical } from "../../../protocols/wire/codec.ts";
+import { type CborValue, encodeCanonical } from "../../../protocols/wire/codec.ts";
 import { IntercloudError, RemoteError } from "../../../protocols/wire/errors.ts";
 import { DATA_BYTES, dataFrame, endFrame, failureFrame, messageFrame } from "../../../protocols/wire/frame.ts";
 import { MIN_BODY_BYTES_PER_SECOND } from "../../../protocols/wire/limits.ts";
+import { receiveResult, tellProgress } from "../../../protocols/wire/tell-progress.ts";
 import { bytesOf, collect, errorOf, sourceOf } from "../../support/bytes.ts";
 import { type ManualClock, settle } from "../../support/manual-clock.ts";
 import { createChannelPair, createChannelToRaw, readAll } from "../../support/streams.ts";
@@ -457,6 +458,30 @@ describe("deadlines", () => {
     }
     expect(channel.failed.aborted).toBe(false);
     channel.abort();
+  });
+
+  test("an answer that is always still to come is a TIMEOUT, however often that is said; one that comes in the end is not", async () => {
+    for (const comes of [false, true]) {
+      const { a, b, clock } = createChannelPair();
+      const telling = tellProgress(clock, b, 2_000, () => ({ waiting: true }));
+      const isProgress = (message: CborValue) => JSON.stringify(message) === JSON.stringify({ waiting: true });
+      const receiving = receiveResult(clock, a, 600_000, isProgress).catch((error: unknown) => error);
+      for (let second = 0; second < 590; second += 5) await clock.advance(5_000);
+      expect(a.failed.aborted).toBe(false);
+      if (comes) {
+        await telling.stop();
+        await b.sendMessage("here");
+        expect(await receiving).toBe("here");
+      } else {
+        await clock.advance(10_000);
+        expect(await receiving).toMatchObject({ code: "TIMEOUT", details: { peers: [a.peer] } });
+        await telling.stop();
+      }
+      a.abort();
+      b.abort();
+      await settle();
+      expect(clock.pending()).toBe(0);
+    }
   });
 
   test("a sender whose source rests says that it is still there, when it is told to", async () => {

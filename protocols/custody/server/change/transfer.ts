@@ -124,7 +124,7 @@ async function makeCiphertext(
     await Promise.all(
       copies.map(async (copy) => {
         await copy.sendMessage({ keeping });
-        await receiveChain(copy);
+        await receiveChain(provider.clock, copy, round.lengthBytes + (envelope?.lengthBytes ?? 0));
         await copy.close();
       }),
     );
