@@ -15,7 +15,7 @@ import {
 } from "../account.ts";
 import { CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS } from "../constants.ts";
 import { accountAnswerShape } from "../messages.ts";
-import { receiveChain } from "../waiting-chain.ts";
+import { readingTimeoutMs, receiveChain } from "../waiting-chain.ts";
 import type { Located } from "./round.ts";
 import { type CustodyUser, signedRequest } from "./user.ts";
 
@@ -47,7 +47,7 @@ export async function askAccount(
   const channel = await user.transport.open(peer, CUSTODY_PROTOCOL, "account", { request }, options);
   const release = abortOn(signal, channel);
   try {
-    const answer = await receiveChain(user.clock, channel, totalBytes);
+    const answer = await receiveChain(user.clock, channel, readingTimeoutMs(2 * totalBytes));
     const { account } = parseShape(accountAnswerShape, answer, "account");
     const said = readAccount(account);
     const ours = said.peer === peer && equalBytes(said.request, accountRequestDigest(request));

@@ -34,7 +34,7 @@ import { grantsDigest } from "../grants.ts";
 import { changeKeepingShape, holdingShape, retiredShape } from "../messages.ts";
 import { type Placement, placementDigest } from "../placement.ts";
 import { requireBoxes, type SeedShare } from "../share-boxes.ts";
-import { receiveChain } from "../waiting-chain.ts";
+import { movingTimeoutMs, receiveChain } from "../waiting-chain.ts";
 import { abandon } from "./abandon.ts";
 import { askAll, unread } from "./ask-all.ts";
 import { checkGeneration } from "./check-generation.ts";
@@ -262,7 +262,7 @@ async function transfer(
   const channel = await user.transport.open(home, CUSTODY_PROTOCOL, "change-transfer", { request }, openOptions);
   const release = abortOn(signal, channel);
   try {
-    const answer = await receiveChain(user.clock, channel, movedBytes);
+    const answer = await receiveChain(user.clock, channel, movingTimeoutMs(movedBytes));
     const { keeping } = readAnswer(home, "change-transfer", () => parseShape(changeKeepingShape, answer, "keeping"));
     await channel.close();
     return keeping;

@@ -21,7 +21,7 @@ import { byTurns } from "../../wire/by-turns.ts";
 import type { CborValue } from "../../wire/codec.ts";
 import { IntercloudError } from "../../wire/errors.ts";
 import { onceOf } from "../../wire/once-of.ts";
-import { parseShape } from "../../wire/shape.ts";
+import { parseShape, readAnswer } from "../../wire/shape.ts";
 import type { Channel, PeerName } from "../../wire/transport.ts";
 import { piecesOf, receiveWhole } from "../../wire/whole-body.ts";
 import { abortOn } from "../abort-on.ts";
@@ -240,7 +240,8 @@ async function link(user: CustodyUser, placed: Placed, challenge: Uint8Array, si
   const header = { lotId: dealt.manifest.dealId, timeMs, challenge };
   const answers = await stepAt(user, roster, "link-lot", header, signal, async (channel, peer) => {
     await channel.sendBody(piecesOf(digestsOut));
-    const signed = parseShape(lotLinkedShape, await channel.receiveMessage(), "link-lot");
+    const answer = await channel.receiveMessage();
+    const signed = readAnswer(peer, "link-lot", () => parseShape(lotLinkedShape, answer, "link-lot"));
     if (peer !== roster[0] || signed.keeping === null) return { ...signed, columns: undefined };
     return { ...signed, columns: await receiveWhole(channel, items * (roster.length + 1) * DIGEST_BYTES) };
   });

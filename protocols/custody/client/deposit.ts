@@ -16,19 +16,12 @@ import { IntercloudError, RemoteError } from "../../wire/errors.ts";
 import { parseShape, readAnswer } from "../../wire/shape.ts";
 import type { PeerName } from "../../wire/transport.ts";
 import { abortOn } from "../abort-on.ts";
-import {
-  ASK_TIMEOUT_MS,
-  CHECK_BYTES_PER_SECOND,
-  CUSTODY_PROTOCOL,
-  MAX_SHORT_BYTES,
-  OPEN_TIMEOUT_MS,
-  SEAL_TIMEOUT_MS,
-} from "../constants.ts";
+import { ASK_TIMEOUT_MS, CUSTODY_PROTOCOL, MAX_SHORT_BYTES, OPEN_TIMEOUT_MS, SEAL_TIMEOUT_MS } from "../constants.ts";
 import { chainExpectation, type DepositTerms } from "../deposit-terms.ts";
 import type { KeptEnvelope } from "../kept-envelope.ts";
 import { bindAnswerShape, chainShape, fingerprintsShape } from "../messages.ts";
 import { chainDigest, encodeProof } from "../proof.ts";
-import { receiveChain } from "../waiting-chain.ts";
+import { movingTimeoutMs, readingTimeoutMs, receiveChain } from "../waiting-chain.ts";
 import { abandon } from "./abandon.ts";
 import { unread } from "./ask-all.ts";
 import {
@@ -237,7 +230,7 @@ async function bind(
     const poured = await pour(user, options, offer, deal, message.source, either);
     const checking = message.checking();
     const asked = { tokenId: terms.tokenId, challenge: checking.challenge };
-    const timeoutMs = SEAL_TIMEOUT_MS + (1_000 * terms.descriptor.lengthBytes) / CHECK_BYTES_PER_SECOND;
+    const timeoutMs = readingTimeoutMs(terms.descriptor.lengthBytes);
     const fingerprints = await needAll(user, terms, "check", asked, { timeoutMs, signal: either }, (answer) =>
       parseShape(fingerprintsShape, answer, "check"),
     );
@@ -268,7 +261,7 @@ async function pour(
     const reported = watch(message, signal, reporter(options, "pouring", descriptor.lengthBytes));
     const sent = await pipe(reported, ownLayer, (source: AsyncIterable<Uint8Array>) => channel.sendBody(source));
     if (token.route === "chain") await channel.sendMessage({ links: [] });
-    const chain = await receiveChain(user.clock, channel, descriptor.lengthBytes);
+    const chain = await receiveChain(user.clock, channel, movingTimeoutMs(descriptor.lengthBytes));
     const { links, keeping } = readAnswer(token.home, method, () => parseShape(chainShape, chain, "chain"));
     await channel.close();
     return { links, keeping, digestFromOwner: sent.digest };

@@ -6,7 +6,7 @@ import { CUSTODY_PROTOCOL, ENVELOPE_KEEP_ALIVE_MS, OPEN_TIMEOUT_MS } from "../co
 import type { DepositTerms } from "../deposit-terms.ts";
 import { isSameEnvelope, type KeptEnvelope } from "../kept-envelope.ts";
 import { envelopeKeptShape } from "../messages.ts";
-import { receiveChain } from "../waiting-chain.ts";
+import { movingTimeoutMs, receiveChain } from "../waiting-chain.ts";
 import { pourFailure } from "./deposit-failure.ts";
 import type { CustodyUser } from "./user.ts";
 
@@ -24,7 +24,7 @@ export async function giveEnvelope(
   const release = abortOn(signal, channel);
   try {
     const { lengthBytes, digest } = await channel.sendBody(file, { keepAliveMs: ENVELOPE_KEEP_ALIVE_MS });
-    const answer = await receiveChain(user.clock, channel, lengthBytes);
+    const answer = await receiveChain(user.clock, channel, movingTimeoutMs(lengthBytes));
     const { envelope } = readAnswer(home, "envelope", () => parseShape(envelopeKeptShape, answer, "envelope"));
     if (!isSameEnvelope(envelope, { lengthBytes, digest })) {
       const message = "home says that it keeps another envelope than the one that it was given; nothing was kept";

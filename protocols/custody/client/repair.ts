@@ -7,7 +7,7 @@ import { abortOn } from "../abort-on.ts";
 import { ASK_TIMEOUT_MS, CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS } from "../constants.ts";
 import { grantsDigest } from "../grants.ts";
 import { repairedShape } from "../messages.ts";
-import { receiveChain } from "../waiting-chain.ts";
+import { movingTimeoutMs, receiveChain } from "../waiting-chain.ts";
 import { type FoundProof, findNewestProof } from "./find-proof.ts";
 import { askStanding } from "./standing.ts";
 import { type CustodyUser, signedRequest } from "./user.ts";
@@ -64,7 +64,7 @@ async function repairAt(
   const release = abortOn(signal, channel);
   try {
     const ownBytes = 2 * proof.placement.manifest.lengthBytes + (proof.envelope?.lengthBytes ?? 0);
-    const answer = await receiveChain(user.clock, channel, ownBytes);
+    const answer = await receiveChain(user.clock, channel, movingTimeoutMs(ownBytes));
     const before = readAnswer(peer, "repair", () => parseShape(repairedShape, answer, "repair"));
     await channel.close();
     const { record, share, ciphertext, envelope } = before;

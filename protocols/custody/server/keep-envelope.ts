@@ -20,7 +20,7 @@ import {
 import { type DepositTerms, keepers } from "../deposit-terms.ts";
 import { isSameEnvelope, type KeptEnvelope } from "../kept-envelope.ts";
 import { depositHeaderShape, envelopeKeptShape } from "../messages.ts";
-import { receiveChain, tellWaiting } from "../waiting-chain.ts";
+import { movingTimeoutMs, receiveChain, tellWaiting } from "../waiting-chain.ts";
 import type { ActiveDeposits } from "./active.ts";
 import { allOrFirstCause } from "./all-or-first-cause.ts";
 import { overQuota, requireFree } from "./bind.ts";
@@ -120,7 +120,7 @@ async function openCopies(
 
 /** The other keeper has on its disk what we have on ours. */
 async function confirmed({ clock }: CustodyProvider, copy: Channel, envelope: KeptEnvelope): Promise<void> {
-  const answer = await receiveChain(clock, copy, envelope.lengthBytes);
+  const answer = await receiveChain(clock, copy, movingTimeoutMs(envelope.lengthBytes));
   const kept = readAnswer(copy.peer, "envelope", () => parseShape(envelopeKeptShape, answer, "envelope"));
   if (!isSameEnvelope(kept.envelope, envelope)) {
     throw new IntercloudError("WRONG_COPY", "integrity", "a keeper says that it keeps another envelope", {

@@ -14,7 +14,7 @@ import { abortOn } from "../abort-on.ts";
 import { CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS } from "../constants.ts";
 import { chainExpectation, type DepositTerms } from "../deposit-terms.ts";
 import { linksShape, pourShape } from "../messages.ts";
-import { receiveChain, tellWaiting } from "../waiting-chain.ts";
+import { movingTimeoutMs, receiveChain, tellWaiting } from "../waiting-chain.ts";
 import type { ActiveDeposits } from "./active.ts";
 import { loadDeposit } from "./deposit-record.ts";
 import { storeCiphertext } from "./keep.ts";
@@ -73,7 +73,8 @@ async function passOn(
     const link = await signOwnLink(provider, terms, statement);
     await onward.sendMessage({ links: [...links, link] });
     const waiting = tellWaiting(provider.clock, channel);
-    const chain = await receiveChain(provider.clock, onward, descriptor.lengthBytes).finally(() => waiting.stop());
+    const timeoutMs = movingTimeoutMs(descriptor.lengthBytes);
+    const chain = await receiveChain(provider.clock, onward, timeoutMs).finally(() => waiting.stop());
     await channel.sendMessage(chain);
     await onward.close();
   } catch (error) {

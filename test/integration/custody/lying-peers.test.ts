@@ -1,7 +1,7 @@
 /** Providers of a deposit that do what they should not: none of it costs more than docs/threat-model.md says. */
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { peerIdentity } from "../../../protocols/crypto/peer-name.ts";
-import { listDeposits, type RetrieveWarning } from "../../../protocols/custody/client/index.ts";
+import { depositLot, listDeposits, type RetrieveWarning } from "../../../protocols/custody/client/index.ts";
 import { CUSTODY_PROTOCOL } from "../../../protocols/custody/constants.ts";
 import { ciphertextName, depositChange, loadDeposit } from "../../../protocols/custody/server/deposit-record.ts";
 import { simdKernel } from "../../../protocols/field/index.ts";
@@ -29,6 +29,7 @@ afterEach(async () => {
 
 const MESSAGE = bytesOf(300_000, 42);
 const SHORT = bytesOf(1_000, 43);
+const LOT = { providers: 5, threshold: 3, copies: 3 };
 const CALL = { timeoutMs: 5_000 };
 
 async function sendJunk(channel: Channel, lengthBytes: number, chain: CborValue): Promise<void> {
@@ -249,6 +250,7 @@ const ASKED: readonly (readonly [string, (tokenText: string) => Promise<unknown>
   ["change-part", (tokenText) => world.change(tokenText)],
   ["change-activate", (tokenText) => world.change(tokenText)],
   ["read", (tokenText) => world.change(tokenText)],
+  ["link-lot", () => depositLot(world.user, { messages: [SHORT], ...LOT, candidates: world.user.directory.providers })],
 ];
 test.each(ASKED)(
   "nonsense in answer to %s is a failure of who says it, and no mistake of who asks",

@@ -17,7 +17,7 @@ import { readStatement, signStatement } from "../../change/statements.ts";
 import { CUSTODY_PROTOCOL, OPEN_TIMEOUT_MS } from "../../constants.ts";
 import { changeHeaderShape, partStatementShape } from "../../messages.ts";
 import { keepersOf } from "../../placement.ts";
-import { receiveChain, tellWaiting } from "../../waiting-chain.ts";
+import { movingTimeoutMs, receiveChain, tellWaiting } from "../../waiting-chain.ts";
 import type { ActiveDeposits } from "../active.ts";
 import { allOrFirstCause } from "../all-or-first-cause.ts";
 import { ciphertextName, findDeposit } from "../deposit-record.ts";
@@ -124,7 +124,7 @@ async function makeCiphertext(
     await Promise.all(
       copies.map(async (copy) => {
         await copy.sendMessage({ keeping });
-        await receiveChain(provider.clock, copy, round.lengthBytes + (envelope?.lengthBytes ?? 0));
+        await receiveChain(provider.clock, copy, movingTimeoutMs(round.lengthBytes + (envelope?.lengthBytes ?? 0)));
         await copy.close();
       }),
     );
