@@ -4,6 +4,7 @@
  * next start, as after a burn; a second request gets the same receipt.
  */
 import { auditChange } from "../../audit/index.ts";
+import { equalBytes } from "../../crypto/digest.ts";
 import { burntDealChanges, finishBurn, loadHeldDeal, withDeal } from "../../dealing/held-deal.ts";
 import { type CheckedRequest, checkRequest } from "../../identity/request.ts";
 import { encodeToken } from "../../tokens/token.ts";
@@ -51,7 +52,13 @@ async function forget(
   const change = await findChange(store, tokenId);
   if (change !== undefined && change.change.owner === identity) {
     const { dealId } = change.change.next.manifest;
-    await withDeal(store, dealId, () => dropChange(store, change, "abandoned"));
+    await withDeal(store, dealId, async () => {
+      // Its owner may be giving it up at the same time.
+      const found = await findChange(store, tokenId);
+      if (found !== undefined && equalBytes(found.change.digest, change.change.digest)) {
+        await dropChange(store, found, "abandoned");
+      }
+    });
   }
   const { dealId } = (await loadDeposit(store, tokenId)).placement.manifest;
   return await withDeal(store, dealId, async () => {

@@ -134,6 +134,33 @@ test("a provider that was away while a deposit went away from it, and was then d
   }
 });
 
+test("a change that is given up while the deposit is destroyed is given up once", async () => {
+  const { tokenText } = await world.put(MESSAGE);
+  const dying = mute((_, method) => method === "change-retire" || method === "change-drop");
+  await expect(world.change(tokenText, {}, dying)).rejects.toMatchObject({ code: "CHANGE_UNKNOWN" });
+  const { tokenId } = parseTokenText(tokenText);
+  const { store } = provider(2);
+  const { get } = store;
+  // The destroy has seen the change, and the other one gives it up before it goes on.
+  const given = Promise.withResolvers<void>();
+  let isFirst = true;
+  store.get = async (key) => {
+    const value = await get(key);
+    if (!isFirst || !key.startsWith("change/")) return value;
+    isFirst = false;
+    await given.promise;
+    return value;
+  };
+  const ask = (method: string, request: Uint8Array) =>
+    world.user.transport.ask(provider(2).peer, CUSTODY_PROTOCOL, method, { request }, CALL);
+  const destroying = ask("destroy", signedRequest(world.user, "destroy", { tokenId }));
+  await expect.poll(() => isFirst).toBe(false);
+  await ask("change-drop", signedRequest(world.user, "change", { tokenId, change: null }));
+  given.resolve();
+  await destroying;
+  expect(store.events.filter(({ kind }) => kind === "change-dropped")).toHaveLength(1);
+});
+
 test("what a provider promised to hold it holds beyond the time of its deal, as long as somebody may have completed it", async () => {
   const { tokenText } = await world.put(MESSAGE);
   const dying = mute((_, method) => method === "change-retire" || method === "change-drop");
