@@ -26,6 +26,7 @@ import {
   DEALING_PROTOCOL,
   DEFAULT_UNBOUND_LIMITS,
 } from "../../protocols/dealing/index.ts";
+import type { DealServerOptions } from "../../protocols/dealing/server.ts";
 import type { UnboundLimits } from "../../protocols/dealing/unbound.ts";
 import { simdKernel } from "../../protocols/field/index.ts";
 import { createReplayGuard, identityOfKey, openSession, PURPOSES } from "../../protocols/identity/index.ts";
@@ -53,6 +54,8 @@ export interface WorldOptions {
   readonly idleTimeoutMs?: number;
   /** How long a deal of the dealer waits to be used. */
   readonly dealLifetimeMs?: number;
+  /** For how long the tags of users are good; an hour by default. */
+  readonly sessionLifetimeMs?: number;
   /** What providers keep of deals that nobody has bound. */
   readonly unboundLimits?: Partial<UnboundLimits>;
 }
@@ -71,6 +74,8 @@ export interface World {
   readonly network: MemoryNetwork;
   readonly providers: readonly WorldProvider[];
   readonly dealer: PeerName;
+  /** What the dealer is made of. */
+  readonly dealing: DealServerOptions;
   readonly user: CustodyUser;
   /** Errors that are bugs: a test that saw one has failed. */
   readonly faults: unknown[];
@@ -131,14 +136,14 @@ export async function createWorld(options: WorldOptions): Promise<World> {
 
   const providerOf = (peer: PeerName) => providers.find((each) => each.peer === peer);
   const dealerTransport = transportOf(dealer);
-  const dealServer = createDealServer({
+  const dealing: DealServerOptions = {
     ...{ transport: dealerTransport, signer: dealerSigner, clock, entropy },
     ...tools("dealer"),
     providers: { agreementKeyOf: (peer) => providerOf(peer)?.agreementKey.publicKey },
     replayGuard: createReplayGuard(startedAtMs),
     limits: { maxDeals: 64, maxDealsPerIdentity: 64, maxLengthBytes: 2 ** 40, dealLifetimeMs },
-  });
-  await dealerTransport.serve(DEALING_PROTOCOL, dealServer);
+  };
+  await dealerTransport.serve(DEALING_PROTOCOL, createDealServer(dealing));
 
   const users: CustodyUser[] = [];
   const newUser = (): CustodyUser => {
@@ -148,7 +153,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
       identityKey,
       purposes: PURPOSES,
       nowMs: clock.nowMs(),
-      lifetimeMs: 60 * 60_000,
+      lifetimeMs: options.sessionLifetimeMs ?? 60 * 60_000,
       entropy,
     });
     const user: CustodyUser = {
@@ -173,6 +178,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     network,
     providers,
     dealer,
+    dealing,
     user,
     faults,
     stranger: newUser,

@@ -6,18 +6,18 @@ import { randomInt } from "node:crypto";
 import { afterEach, describe, expect, it, test } from "vitest";
 import { aesKeystream } from "../../../protocols/crypto/keystream.ts";
 import type { RetrieveWarning } from "../../../protocols/custody/client/index.ts";
-import { CUSTODY_PROTOCOL } from "../../../protocols/custody/constants.ts";
 import { type Court, type Evidence, encodeEvidence, verifyEvidence } from "../../../protocols/custody/evidence.ts";
 import { ciphertextName } from "../../../protocols/custody/server/deposit-record.ts";
-import { custodyHandlers } from "../../../protocols/custody/server/index.ts";
+import { type CustodyProvider, custodyHandlers } from "../../../protocols/custody/server/index.ts";
 import { simdKernel } from "../../../protocols/field/index.ts";
 import { parseTokenText } from "../../../protocols/tokens/token-text.ts";
 import { decodeCanonical } from "../../../protocols/wire/codec.ts";
 import { IntercloudError } from "../../../protocols/wire/errors.ts";
 import type { ChannelHandler } from "../../../protocols/wire/transport.ts";
-import { systemClock } from "../../../runtime/clock.ts";
+import { type ProviderLie, providerLie } from "../../../testnet/liars/index.ts";
 import { bytesOf } from "../../support/bytes.ts";
 import { createWorld, type World } from "../../support/custody-world.ts";
+import { turnIntoLiar } from "../../support/turn-into.ts";
 
 let world: World;
 afterEach(async () => {
@@ -45,67 +45,41 @@ type Lie =
 
 /** Providers that lie as soon as `begin` was called. */
 async function worldWithLiars(lies: Readonly<Record<number, Lie>>, providers = 5) {
-  let lying = false;
-  world = await createWorld({
-    providers,
-    toolsOf(who) {
-      const lie = typeof who === "number" ? lies[who] : undefined;
-      if (lie === undefined || lie === "signature" || lie === "ciphertext-and-account") return {};
-      const addScaled: typeof simdKernel.addScaled = (target, source, coefficient) => {
-        simdKernel.addScaled(target, source, coefficient);
-        // each in its own way, so that two lies do not undo each other
-        if (lying) target[target.length - 1]! ^= Number(who);
-      };
-      return { kernel: { ...simdKernel, addScaled } };
-    },
-  });
+  world = await createWorld({ providers });
   async function begin() {
-    lying = true;
-    for (const [number, lie] of Object.entries(lies)) await turn(Number(number), lie);
+    for (const [number, lie] of Object.entries(lies)) await turnIntoLiar(world, Number(number), LIES[lie]);
   }
   return { begin };
 }
 
-async function turn(number: number, lie: Lie): Promise<void> {
-  const { peer, custody } = world.providers[number - 1]!;
-  world.network.kill(peer);
-  const transport = world.network.transport(peer, { clock: systemClock });
-  const signer =
-    lie === "signature"
-      ? { ...custody.signer, sign: (domain: string, message: Uint8Array) => custody.signer.sign(`${domain}x`, message) }
-      : custody.signer;
-  const keystream: typeof aesKeystream = (key, offsetBytes) => {
-    const reader = aesKeystream(key, offsetBytes);
-    return { xor: (bytes) => reader.xor(bytes).map((byte) => byte ^ 1) };
+/** A wrong layer, and something else in the place of the account. */
+function wrongLayerWith(account: (own: CustodyProvider) => ChannelHandler): ProviderLie {
+  const lie = providerLie("wrong-layer");
+  return {
+    ...lie,
+    begin: (liar) => ({
+      ...lie.begin(liar),
+      handlers: (made, _, own) => ({ ...made, channels: { ...made.channels, account: account(own) } }),
+    }),
   };
-  const honest = custodyHandlers({ ...custody, transport, signer });
-  const liar = custodyHandlers({ ...custody, transport, tools: { ...custody.tools, keystream } });
-  const silence: ChannelHandler = async () => {
-    throw new IntercloudError("NO", "internal", "I say nothing");
-  };
-  const account = {
-    "layer-and-silence": silence,
-    "layer-and-lost": liar.channels!["account"]!,
-    "layer-and-account": lyingAccount(number, "share"),
-    "ciphertext-and-account": lyingAccount(number, "ciphertext"),
-    layer: honest.channels!["account"]!,
-    signature: honest.channels!["account"]!,
-  }[lie];
-  if (lie === "ciphertext-and-account") {
-    const { files } = world.providers[number - 1]!.store;
-    for (const [name, bytes] of files) if (name.startsWith("ciphertext-")) bytes[bytes.length - 1]! ^= 1;
-  }
-  await transport.serve(CUSTODY_PROTOCOL, { ...honest, channels: { ...honest.channels, account } });
-  world.network.revive(peer);
 }
 
-/** A provider whose share on disk was exchanged, with the check of its own account taken out. */
-function lyingAccount(number: number, what: "share" | "ciphertext"): ChannelHandler {
-  return async (channel, header) => {
-    const { giveFalseAccount } = await import("../../support/false-account.ts");
-    await giveFalseAccount(world.providers[number - 1]!, channel, header, what);
-  };
-}
+const LIES: Readonly<Record<Lie, ProviderLie>> = {
+  layer: providerLie("wrong-layer"),
+  "layer-and-account": providerLie("wrong-share"),
+  "layer-and-silence": wrongLayerWith(() => async () => {
+    throw new IntercloudError("NO", "internal", "I say nothing");
+  }),
+  "layer-and-lost": wrongLayerWith((own) => {
+    const keystream: typeof aesKeystream = (key, offsetBytes) => {
+      const reader = aesKeystream(key, offsetBytes);
+      return { xor: (bytes) => reader.xor(bytes).map((byte) => byte ^ 1) };
+    };
+    return custodyHandlers({ ...own, tools: { ...own.tools, keystream } }).channels!["account"]!;
+  }),
+  "ciphertext-and-account": providerLie("wrong-ciphertext"),
+  signature: providerLie("wrong-digest"),
+};
 
 function court(): Court {
   return {
