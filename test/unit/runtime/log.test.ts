@@ -37,7 +37,8 @@ test("secrets and bytes do not get into a line, also by a child and one level do
   log.child({ password: "hunter2", key: Buffer.from(bytes) }).info("event");
   const all = lines.join("");
   expect(all).not.toContain("hunter2");
-  expect(all).not.toContain("222");
+  // not alone, because the time in the line may have it as well
+  expect(all).not.toMatch(/222\D+173/);
   expect(all).toContain("[removed]");
   expect(all).toContain("[4 bytes]");
 });

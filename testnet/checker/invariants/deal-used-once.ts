@@ -1,3 +1,4 @@
+import { liarsOf } from "../faults.ts";
 import type { FinalStore, Finals, History } from "../history.ts";
 import type { Invariant, Problem } from "../invariant.ts";
 import { honestStores } from "../stores.ts";
@@ -11,7 +12,10 @@ export const dealUsedOnce: Invariant = {
 
 function usedTwice(history: History, finals: Finals): Problem[] {
   const uses = honestStores(history, finals).flatMap(usesIn);
-  return [...Map.groupBy(uses, ({ dealId }) => dealId)].flatMap(([dealId, ofDeal]) => {
+  // A dealer that lies can give two deals one id, at providers that do not meet: nobody can know, and each has the share of one of them.
+  const isOneDeal = ![...liarsOf(history)].some((name) => finals.stores.every(({ peer }) => peer !== name));
+  const dealOf = ({ dealId, peer }: Use) => (isOneDeal ? dealId : `${dealId} at ${peer}`);
+  return [...Map.groupBy(uses, dealOf)].flatMap(([dealId, ofDeal]) => {
     const tokens = Map.groupBy(ofDeal, ({ tokenId }) => tokenId);
     const generations = new Set(ofDeal.flatMap(({ generation }) => generation ?? []));
     if (tokens.size === 1 && generations.size <= 1) return [];

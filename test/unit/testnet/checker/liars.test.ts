@@ -29,6 +29,21 @@ test("what a liar gives away twice, and what is so short that it may be the same
   expect(brokenBy(run)).toEqual(["no-part-twice"]);
 });
 
+test("a dealer that lies can give two deals one id at providers that do not meet, and nobody else can", () => {
+  for (const [liar, broken] of [
+    ["dealer-1", []],
+    ["provider-4", ["deal-used-once"]],
+  ] as const) {
+    const run = new WrittenHistory();
+    run.liar(liar);
+    run.tell("provider-1", "bound", "one token", "a deal");
+    run.tell("provider-2", "bound", "another token", "a deal");
+    expect(brokenBy(run)).toEqual(broken);
+    run.tell("provider-2", "bound", "a third token", "a deal");
+    expect(brokenBy(run)).toContain("deal-used-once");
+  }
+});
+
 describe("evidence", () => {
   test("against a liar that convinces others is right", () => {
     const run = withLiar();
