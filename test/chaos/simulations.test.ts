@@ -11,8 +11,9 @@ const run = (...args: string[]) =>
     (error: { code: number; stdout: string; stderr: string }) => ({ ...error, exitCode: error.code }),
   );
 
-test("in two thousand simulations, from a seed that is new each time, nothing goes wrong", async () => {
-  const { exitCode, stdout, stderr } = await run("--seeds", "2000");
+// The same ones each time, so that what goes wrong is due to what was changed. `scripts/chaos` by itself takes new ones.
+test("in two thousand simulations nothing goes wrong, and everything that should happen happens", async () => {
+  const { exitCode, stdout, stderr } = await run("--seeds", "2000", "--from", "1");
   expect(stdout, stderr).toBe("");
   expect(exitCode, stderr).toBe(0);
 });
