@@ -5,7 +5,6 @@ import type { History, LieTold } from "../../../testnet/checker/history.ts";
 import { ATTRIBUTABLE, partsOfLie } from "./lies.ts";
 import type { Plan } from "./plan.ts";
 import { type Run, runPlan } from "./run.ts";
-import type { Parts } from "./world.ts";
 
 /** A liar that says again and again that more is to come can hold up a refresh or move for the ten minutes that it has. */
 const OPERATION_LIMIT_MS = 15 * 60_000;
@@ -15,8 +14,8 @@ interface Judged {
   readonly violations: readonly Violation[];
 }
 
-export async function judge(plan: Plan, substitutes?: Parts): Promise<Judged> {
-  const run = await runPlan({ plan, partsOf: partsOfLie, ...(substitutes && { substitutes }) });
+export async function judge(plan: Plan): Promise<Judged> {
+  const run = await runPlan({ plan, partsOf: partsOfLie });
   const bugs = run.bugs.map((text): Violation => ({ invariant: "no-bugs", text, operations: [] }));
   const history = { ...run.history, lies: run.history.lies.filter((lie) => isHeard(run.history, lie)) };
   return {

@@ -20,7 +20,6 @@ import { createSimulatedWorld, type Parts, type SimulatedWorld } from "./world.t
 export interface RunOptions {
   readonly plan: Plan;
   readonly partsOf: (lie: string, tools: LiarTools) => Parts;
-  readonly substitutes?: Parts;
 }
 
 export interface Run {
@@ -39,13 +38,13 @@ const LIMIT_MS = 60 * 60_000;
 const SETTLE_MS = 2 * 60_000;
 const SWEEPS = 3;
 
-export async function runPlan({ plan, partsOf, substitutes }: RunOptions): Promise<Run> {
+export async function runPlan({ plan, partsOf }: RunOptions): Promise<Run> {
   const { seed } = plan;
   const seen = new Set<string>();
   const parts: GivenPart[] = [];
   let faults: Faults | undefined;
   const world = await createSimulatedWorld({
-    ...{ seed, providers: plan.providers, ...(substitutes && { substitutes }) },
+    ...{ seed, providers: plan.providers },
     onEvent: (_, { kind }) => seen.add(`event ${kind}`),
     onPart(peer, bytes) {
       const digest = createHash("sha256").update(bytes).digest("hex");

@@ -82,8 +82,6 @@ export interface SimulatedWorldOptions {
   readonly onWrite?: (i: number, when: "before" | "after") => void;
   /** What a provider gave away in a round of a retrieval. */
   readonly onPart?: (provider: string, part: Uint8Array) => void;
-  /** Instead of the real parts in all providers: to see whether it is found out. */
-  readonly substitutes?: Parts;
 }
 
 const START_MS = 1_700_000_000_000;
@@ -289,7 +287,7 @@ export async function createSimulatedWorld(options: SimulatedWorldOptions): Prom
     return made;
   };
 
-  const start = async (i: number, parts: Parts = options.substitutes ?? {}) => {
+  const start = async (i: number, parts: Parts = {}) => {
     await (i === count ? startDealer(parts) : startProvider(i, parts));
   };
   for (let i = 0; i <= count; i += 1) {
