@@ -39,6 +39,8 @@ const DEFAULT_MUTANT_SEEDS = 2_000;
 /** Of the failures of a run, so many are made smaller. */
 const MOST_SHRUNK = 3;
 
+// Whoever reads what we say may have seen enough.
+process.stdout.on("error", () => process.exit(1));
 process.exitCode = await main(process.argv.slice(2));
 
 async function main(args: readonly string[]): Promise<number> {

@@ -1,6 +1,6 @@
 /** A plan and a history in words, for whoever has to find out what went wrong. */
 import type { History, Operation } from "../../../testnet/checker/history.ts";
-import { piecesOf, without } from "./pieces.ts";
+import { without } from "./pieces.ts";
 import type { Plan } from "./plan.ts";
 
 export function replayCommand({ seed }: Plan, left: ReadonlySet<string>): string {
@@ -10,10 +10,9 @@ export function replayCommand({ seed }: Plan, left: ReadonlySet<string>): string
 /** What is left of a plan: a line for each fault, each deposit and each step. */
 export function tellPlan(plan: Plan, left: ReadonlySet<string>): string[] {
   const kept = without(plan, left);
-  const names = piecesOf(plan);
   const faults = plan.faults.flatMap((fault, i) => {
     const piece = `f${i + 1}`;
-    if (left.has(piece) || !names.includes(piece)) return [];
+    if (left.has(piece)) return [];
     const until = fault.untilMs === undefined ? "to the end" : `to ${seconds(fault.untilMs)}`;
     const who = fault.targets.map((target) => (typeof target === "number" ? `provider-${target + 1}` : target));
     const detail = fault.lie ?? (fault.offsetMs === undefined ? "" : `by ${fault.offsetMs / 60_000} min`);
